@@ -1,0 +1,71 @@
+"""What every request must pass: a known host name, no cross-site posts, and safe headers on the answer.
+
+A local server is open to every page in the user's browser: a page may post to it, and by DNS rebinding may even
+read from it. The host check stops rebinding, the origin check stops cross-site posts.
+"""
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mediagen.api.problems import problem
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+class Guard:
+    """ASGI middleware; see the module's text."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        if refusal is not None:
+            await problem(403, refusal, code="forbidden")(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+    def _refusal(self, method: str, headers: Headers) -> str | None:
+        host = headers.get("host", "")
+        if not self._known(host):
+            return f"This server does not answer for the host {host[:100]!r}; add it to ALLOWED_HOSTS"
+        if method in _SAFE_METHODS:
+            return None
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return "A page of another site may not change anything here"
+        origin = headers.get("origin")
+        if origin is not None and not self._known(urlsplit(origin).netloc):
+            return f"A page of {origin[:100]!r} may not change anything here; add its host to ALLOWED_HOSTS"
+        return None
+
+    def _known(self, host: str) -> bool:
+        return "*" in self._hosts or _name(host) in self._hosts
+
+
+def _name(host: str) -> str:
+    """Return the host name of a Host header, lower case, without the port."""
+    name, colon, port = host.rpartition(":")
+    if colon and port.isdigit() and not (name.count(":") and not name.endswith("]")):
+        host = name
+    return host.lower()

@@ -1,0 +1,45 @@
+"""Where providers ring: an address that only they know, naming the call. A ring is no fact but its sender's id.
+
+What the body says of the outcome is never believed: it only makes the job due, and the worker asks the provider.
+"""
+
+import hmac
+import re
+
+from fastapi import APIRouter, Request, Response
+
+from mediagen.api.deps import runtime_of
+from mediagen.api.wire import read_json
+from mediagen.db.engine import Connection
+from mediagen.errors import InvalidRequest, NotFound
+from mediagen.jobs import calls, wishes
+from mediagen.runtime import hook_token
+
+router = APIRouter(include_in_schema=False)
+
+_REF = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+
+
+@router.post("/hooks/{provider}/{token}/{call_id}")
+async def ring(request: Request, provider: str, token: str, call_id: str) -> Response:
+    """Note that the provider took the call and make its job due."""
+    runtime = runtime_of(request)
+    if not hmac.compare_digest(hook_token(runtime.secrets.hook, call_id).encode(), token.encode()):
+        raise NotFound("No such hook")
+    body = await read_json(request, runtime.settings.max_body_bytes)
+    ref = body.get("id") if isinstance(body, dict) else None
+    if not isinstance(ref, str) or not _REF.fullmatch(ref):
+        raise InvalidRequest("The body names no prediction", {"id": "missing"})
+
+    def note(connection: Connection) -> str | None:
+        found = calls.get(connection, call_id)
+        if found is None or found.provider != provider:
+            return None
+        calls.accept(connection, call_id, ref)
+        wishes.ring(connection, found.job_id)
+        return found.job_id
+
+    job_id = await runtime.db.transact(note)
+    if job_id is not None:
+        runtime.broker.ring(job_id)
+    return Response(status_code=204)

@@ -1,0 +1,228 @@
+"""The native API on jobs: each route reads the wire, asks the service once, and writes the wire."""
+
+import base64
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from mediagen.api.deps import runtime_of
+from mediagen.api.problems import responses
+from mediagen.api.schemas import GenerateRequest, JobDetailOut, JobOut, JobPageOut, ModelsOut
+from mediagen.api.times import parse_time
+from mediagen.api.wire import check_text, read_json, read_model
+from mediagen.errors import InvalidRequest, NotFound
+from mediagen.jobs.model import OWNER
+from mediagen.jobs.repository import JobFilter
+from mediagen.jobs.service import JobView, Submission, Submitted
+from mediagen.jobs.states import JobStatus
+from mediagen.jobs.view import detail_json, job_json
+from mediagen.runtime import Runtime
+
+router = APIRouter(tags=["jobs"])
+
+ACCEPTED = "Job accepted for processing"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+_ALIASES = {"queued": "pending", "cancelled": "canceled", "succeeded": "completed", "running": "processing"}
+StatusFilter = Literal[
+    "pending", "processing", "completed", "failed", "canceled", "queued", "cancelled", "succeeded", "running"
+]
+
+
+@router.post(
+    "/generate",
+    status_code=202,
+    response_model=JobOut,
+    summary="Submit a job",
+    responses=responses(413, 422, 503, 507),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": GenerateRequest.model_json_schema()}},
+        },
+        "parameters": [
+            {
+                "in": "header",
+                "name": "Idempotency-Key",
+                "schema": {"type": "string", "maxLength": 255},
+                "description": "The same key with the same request gives the first job again, never a second one.",
+            }
+        ],
+    },
+)
+async def generate(request: Request) -> Response:
+    """Accept a job and answer at once. From then on it can't be lost and is not paid twice."""
+    runtime = runtime_of(request)
+    asked = read_model(GenerateRequest, await read_json(request, runtime.settings.max_body_bytes))
+    submitted = await runtime.jobs.submit(
+        Submission(
+            prompt=asked.prompt,
+            model=asked.model or None,
+            parameters=asked.parameters,
+            metadata=asked.metadata or {},
+            webhook_url=asked.webhook_url,
+            priority=asked.priority or 0,
+            idempotency_key=_idempotency_key(request),
+        )
+    )
+    return _accepted(runtime, submitted)
+
+
+@router.get("/status/{job_id}", response_model=JobOut, summary="Look at a job", responses=responses(404, 503))
+async def status(request: Request, job_id: str) -> Response:
+    """Answer with the job; with If-None-Match, 304 while nothing has changed."""
+    runtime = runtime_of(request)
+    view = await runtime.jobs.get(_job_id(job_id))
+    return _with_etag(request, job_json(view, runtime.links))
+
+
+@router.get("/jobs", response_model=JobPageOut, summary="List jobs", responses=responses(422, 503))
+async def jobs(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100, description="Jobs on a page.")] = 20,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="next_cursor of the page before.")
+    ] = None,
+    status: Annotated[StatusFilter | None, Query(description="Only jobs with this status.")] = None,
+    model: Annotated[str | None, Query(max_length=200, description="Only jobs of this model.")] = None,
+    q: Annotated[
+        str | None, Query(max_length=500, description="Only jobs with this text in the prompt.")
+    ] = None,
+    created_after: Annotated[str | None, Query(max_length=40, description="RFC 3339; not older.")] = None,
+    created_before: Annotated[str | None, Query(max_length=40, description="RFC 3339; older.")] = None,
+) -> Response:
+    """Answer with jobs, newest first."""
+    runtime = runtime_of(request)
+    for name, text in (("model", model), ("q", q)):
+        check_text(text or "", name)
+    where = JobFilter(
+        owner=OWNER,
+        status=JobStatus(_ALIASES.get(status, status)) if status else None,
+        model=model,
+        text=q,
+        created_from=parse_time("created_after", created_after),
+        created_to=parse_time("created_before", created_before),
+    )
+    found = await runtime.jobs.page(where, before=_before(cursor), limit=limit + 1)
+    page, more = found[:limit], len(found) > limit
+    next_cursor = _cursor(page[-1]) if more else None
+    headers = (
+        {"link": f'<{request.url.include_query_params(cursor=next_cursor)}>; rel="next"'} if more else None
+    )
+    items = [job_json(view, runtime.links) for view in page]
+    return JSONResponse({"items": items, "next_cursor": next_cursor}, headers=headers)
+
+
+@router.get(
+    "/jobs/{job_id}", response_model=JobDetailOut, summary="All about a job", responses=responses(404, 503)
+)
+async def job(request: Request, job_id: str) -> Response:
+    """Answer with the job, its timeline, its attempts and its cost."""
+    runtime = runtime_of(request)
+    detail = await runtime.jobs.detail(_job_id(job_id))
+    return _with_etag(request, detail_json(detail, runtime.links))
+
+
+@router.post(
+    "/jobs/{job_id}/cancel", response_model=JobOut, summary="Cancel a job", responses=responses(404, 409, 503)
+)
+async def cancel(request: Request, job_id: str) -> Response:
+    """Ask for the job to be stopped. What the provider finished before is kept. Repeating it changes nothing."""
+    runtime = runtime_of(request)
+    return JSONResponse(job_json(await runtime.jobs.cancel(_job_id(job_id)), runtime.links))
+
+
+@router.post(
+    "/jobs/{job_id}/retry",
+    status_code=202,
+    response_model=JobOut,
+    summary="Run a failed or canceled job again",
+    responses=responses(404, 409, 503),
+)
+async def retry(request: Request, job_id: str) -> Response:
+    """Submit the same request as a new job, which names this one in retry_of."""
+    runtime = runtime_of(request)
+    return _accepted(runtime, await runtime.jobs.retry(_job_id(job_id)))
+
+
+@router.delete(
+    "/jobs/{job_id}", status_code=204, summary="Delete a finished job", responses=responses(404, 409, 503)
+)
+async def delete(request: Request, job_id: str) -> Response:
+    """Remove the job and its files for good."""
+    await runtime_of(request).jobs.delete(_job_id(job_id))
+    return Response(status_code=204)
+
+
+@router.get("/models", response_model=ModelsOut, summary="List models", tags=["models"])
+async def models(request: Request) -> Response:
+    """Answer with the models that can be used, the default one first."""
+    registry = runtime_of(request).providers
+    items = [
+        {
+            "id": model.id,
+            "provider": model.provider,
+            "description": model.description,
+            "default": model.id == registry.default_model,
+            "input_schema": dict(model.input_schema),
+        }
+        for model in await registry.models()
+    ]
+    return JSONResponse({"items": items, "mock_mode": registry.mock_mode})
+
+
+# ---------------------------------------------------------------------------------------------- wire details
+
+
+def _accepted(runtime: Runtime, submitted: Submitted) -> Response:
+    body = job_json(JobView(job=submitted.job, artifacts=()), runtime.links)
+    headers = {"location": f"{runtime.links.prefix}/jobs/{submitted.job.id}", "retry-after": "1"}
+    if submitted.replayed:
+        headers["idempotent-replayed"] = "true"
+    else:
+        body["message"] = ACCEPTED
+    return JSONResponse(body, 202, headers)
+
+
+def _job_id(text: str) -> str:
+    """Return the id if it can be one; what can't is as unknown as what is not there."""
+    if not _UUID.fullmatch(text.lower()):
+        raise NotFound("Job not found")
+    return text.lower()
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        message = "must be 1 to 255 visible ASCII characters"
+        raise InvalidRequest(f"Idempotency-Key: {message}", {"Idempotency-Key": message})
+    return key
+
+
+def _with_etag(request: Request, body: dict[str, Any]) -> Response:
+    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    etag = f'W/"{hashlib.sha256(content).hexdigest()[:24]}"'
+    headers = {"etag": etag, "cache-control": "no-cache"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def _cursor(view: JobView) -> str:
+    return base64.urlsafe_b64encode(view.job.id.encode()).decode().rstrip("=")
+
+
+def _before(cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor.encode() + b"===").decode()
+    except ValueError:
+        text = ""
+    if not _UUID.fullmatch(text):
+        raise InvalidRequest("cursor: not one that this server gave", {"cursor": "unknown"})
+    return text

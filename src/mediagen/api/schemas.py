@@ -1,0 +1,278 @@
+"""The native API's bodies as pydantic models: requests are read with them, answers described by them."""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from mediagen.api.wire import parse_json
+from mediagen.errors import InvalidRequest
+
+_METADATA_KEYS = 64
+_EXAMPLE_ID = "019a9f3e-7c1b-7d44-9a51-0b8e1f6c2d10"
+
+
+def _object_or_json(value: Any) -> Any:
+    """Take an object, or a JSON string of one (as form-minded clients send)."""
+    if value is None:
+        return {}
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_json(value)
+    except InvalidRequest as error:
+        raise ValueError(f"must be an object or a JSON string of one: {error}") from error
+
+
+class GenerateRequest(BaseModel):
+    """What to generate."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    prompt: str = Field(
+        min_length=1,
+        max_length=10_000,
+        description="What to make.",
+        examples=["A red fox in the snow, soft morning light"],
+    )
+    model: str | None = Field(
+        None,
+        max_length=200,
+        description="owner/name or owner/name:version; see /models.",
+        examples=["mock/darkroom"],
+    )
+    parameters: Annotated[dict[str, Any], BeforeValidator(_object_or_json)] = Field(
+        default_factory=dict,
+        description="The model's other inputs, by its schema in /models; an object, or a JSON string of one.",
+        examples=[{"width": 1024, "height": 768, "seed": 7}],
+    )
+    webhook_url: str | None = Field(
+        None, max_length=2_000, description="Told when the job has ended, with a signed POST; https."
+    )
+    metadata: dict[str, Any] | None = Field(None, description="Yours, kept with the job and given back.")
+    priority: int | None = Field(None, ge=-100, le=100, description="Higher goes first; 0 is usual.")
+
+    @field_validator("prompt")
+    @classmethod
+    def _not_blank(cls, prompt: str) -> str:
+        if not prompt.strip():
+            raise ValueError("must not be blank")
+        return prompt
+
+    @field_validator("metadata")
+    @classmethod
+    def _few_keys(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+        if metadata is not None and len(metadata) > _METADATA_KEYS:
+            raise ValueError(f"must have at most {_METADATA_KEYS} keys")
+        return metadata
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _an_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None:
+            raise ValueError("must be an address such as https://example.com/done, without user and password")
+        return url
+
+
+class ArtifactOut(BaseModel):
+    """One output file kept for good."""
+
+    key: str = Field(
+        description="Name of the file under /media.", examples=["k3v7qo2m4f5a6b7c8d9e2f3g4h.png"]
+    )
+    index: int = Field(description="0 for the job's first output.", examples=[0])
+    path: str = Field(description="Path of the bytes on this server.")
+    url: str = Field(description="Address of the bytes.")
+    thumbnail_url: str | None = Field(
+        description="Address of a small WebP; the file itself until that is made."
+    )
+    media_type: str = Field(description="As found in the bytes.", examples=["image/png"])
+    kind: str = Field(description="image, video, audio, model, text or other.", examples=["image"])
+    size_bytes: int = Field(examples=[1_204_332])
+    sha256: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    width: int | None = Field(description="Pixels.", examples=[1024])
+    height: int | None = Field(description="Pixels.", examples=[768])
+    placeholder: str | None = Field(
+        description="A tiny picture as data URI, to show until the real one is there."
+    )
+
+
+class ErrorOut(BaseModel):
+    """Why a job failed."""
+
+    code: str = Field(examples=["moderation"])
+    message: str = Field(examples=["The prompt was refused by the provider's safety rules"])
+
+
+Status = Literal["pending", "processing", "completed", "failed", "canceled"]
+
+
+class JobOut(BaseModel):
+    """A job."""
+
+    id: str = Field(examples=[_EXAMPLE_ID])
+    job_id: str = Field(description="The same as id.", examples=[_EXAMPLE_ID])
+    status: Status = Field(examples=["processing"])
+    state: str = Field(description="Finer than status; may grow.", examples=["waiting"])
+    message: str = Field(description="What happens now, in words.")
+    progress: float | None = Field(description="0 to 1; null when unknown.", examples=[0.4])
+    prompt: str
+    model: str = Field(examples=["mock/darkroom"])
+    provider: str = Field(examples=["mock"])
+    parameters: dict[str, Any]
+    metadata: dict[str, Any]
+    priority: int
+    webhook_url: str | None
+    artifacts: list[ArtifactOut]
+    result_url: str | None = Field(description="Address of the first artifact.")
+    media_path: str | None = Field(description="Path of the first artifact on this server.")
+    error: ErrorOut | None
+    error_message: str | None = Field(description="The same as error.message.")
+    retry_count: int = Field(description="Attempts after the first one.", examples=[0])
+    attempt: int = Field(description="Paid calls so far.", examples=[1])
+    max_attempts: int = Field(examples=[4])
+    retry_of: str | None = Field(description="The finished job that this one repeats.")
+    cancel_requested: bool
+    next_try_at: str | None = Field(description="When it is tried again, RFC 3339, if it waits for that.")
+    created_at: str = Field(examples=["2026-11-20T12:00:00.000Z"])
+    started_at: str | None
+    updated_at: str
+    completed_at: str | None
+
+
+class EventOut(BaseModel):
+    """One recorded fact of a job's life."""
+
+    id: int = Field(description="Rises over all jobs; give it as Last-Event-ID to go on from here.")
+    job_id: str
+    type: str = Field(
+        description="created, submitted, accepted, progress, retrying, reconciling, storing, cancel_requested, "
+        "succeeded, failed, canceled or deleted."
+    )
+    at: str
+    data: dict[str, Any]
+
+
+class AttemptOut(BaseModel):
+    """One paid call at the provider."""
+
+    call_id: str
+    number: int
+    provider: str
+    model: str
+    state: str = Field(
+        description="intent, unknown, accepted, succeeded, failed, canceled, rejected, absent or orphan."
+    )
+    provider_ref: str | None = Field(description="The provider's own id of it.")
+    error: str | None
+    cost_usd: float | None
+    created_at: str
+    finished_at: str | None
+
+
+class CostOut(BaseModel):
+    """What the job cost."""
+
+    usd: float | None = Field(description="Null when the provider does not say.")
+    calls: int = Field(description="Calls that were, or may have been, charged.")
+
+
+class JobDetailOut(JobOut):
+    """A job with all that happened to it."""
+
+    timeline: list[EventOut]
+    attempts: list[AttemptOut]
+    cost: CostOut
+
+
+class JobPageOut(BaseModel):
+    """Jobs, newest first."""
+
+    items: list[JobOut]
+    next_cursor: str | None = Field(description="Give it as cursor to get the next page; null on the last.")
+
+
+class ModelOut(BaseModel):
+    """A model that can be used."""
+
+    id: str = Field(examples=["mock/darkroom"])
+    provider: str = Field(examples=["mock"])
+    description: str
+    default: bool = Field(description="Used by a request that names no model.")
+    input_schema: dict[str, Any] = Field(
+        description="JSON Schema of prompt and parameters; empty when unknown."
+    )
+
+
+class ModelsOut(BaseModel):
+    """The models that can be used."""
+
+    items: list[ModelOut]
+    mock_mode: bool = Field(description="No provider is connected; pictures are drawn here and cost nothing.")
+
+
+class DurationsOut(BaseModel):
+    """Seconds from submit to end of the jobs completed in the last hour; null when there was none."""
+
+    p50: float | None
+    p95: float | None
+
+
+class WorkerOut(BaseModel):
+    """A worker process that was seen lately."""
+
+    name: str
+    started_at: str
+    seen_at: str
+    steps: int = Field(description="Steps under way.")
+
+
+class PauseOut(BaseModel):
+    """A provider from which nothing is bought now."""
+
+    provider: str
+    until: str
+    reason: str
+
+
+class StatsOut(BaseModel):
+    """The numbers of this moment."""
+
+    jobs: dict[str, int] = Field(description="By status.")
+    states: dict[str, int] = Field(description="By state.")
+    total: int
+    queue_depth: int
+    oldest_queued_s: float | None
+    in_flight: int
+    completed_last_hour: int
+    failed_last_hour: int
+    throughput_per_minute: float = Field(description="Jobs completed a minute over the last hour.")
+    error_rate: float | None = Field(
+        description="Failed of all that ended in the last hour; null when none did."
+    )
+    errors: dict[str, int] = Field(description="Failures of the last hour by code.")
+    duration_s: DurationsOut
+    workers: list[WorkerOut]
+    paused_providers: list[PauseOut]
+    storage_bytes: int
+    version: str
+    mock_mode: bool
+
+
+class PartOut(BaseModel):
+    """The health of one part."""
+
+    status: Literal["ok", "failing"]
+    detail: str
+    latency_ms: float
+
+
+class HealthOut(BaseModel):
+    """The health of the installation."""
+
+    status: Literal["ok", "failing"]
+    version: str
+    components: dict[str, PartOut]

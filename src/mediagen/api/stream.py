@@ -1,0 +1,105 @@
+"""Server-sent events: the life of one job, or of all, resumed without a gap by Last-Event-ID."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+
+from mediagen.api.deps import runtime_of
+from mediagen.api.native import _job_id
+from mediagen.api.problems import responses
+from mediagen.errors import InvalidRequest
+from mediagen.jobs.model import EventType, JobEvent
+from mediagen.jobs.states import TERMINAL
+from mediagen.jobs.view import event_json
+
+router = APIRouter(tags=["events"])
+
+HEARTBEAT_S = 15.0
+_LAST = frozenset({*(state.value for state in TERMINAL), EventType.DELETED.value})
+_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_EVENTS: dict[int | str, dict[str, object]] = {
+    200: {"description": "Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+LastEventId = Annotated[
+    str | None,
+    Query(max_length=20, description="As the header Last-Event-ID, for clients that can't set it."),
+]
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    summary="Follow a job",
+    response_class=StreamingResponse,
+    responses={**_EVENTS, **responses(404, 422)},
+)
+async def job_events(request: Request, job_id: str, last_event_id: LastEventId = None) -> Response:
+    """Stream the job's events from its first on, or after Last-Event-ID; ends with the job.
+
+    204 when the job has ended and all its events are read: it tells an EventSource to stop.
+    """
+    runtime = runtime_of(request)
+    detail = await runtime.jobs.detail(_job_id(job_id))
+    after = _after(request, last_event_id) or 0
+    if detail.job.finished and not any(event.id > after for event in detail.events):
+        return Response(status_code=204)
+    events = runtime.jobs.follow(job_id=detail.job.id, after=after)
+    return StreamingResponse(_until_end(events), media_type="text/event-stream", headers=_HEADERS)
+
+
+@router.get("/events", summary="Follow all jobs", response_class=StreamingResponse, responses=_EVENTS)
+async def all_events(request: Request, last_event_id: LastEventId = None) -> Response:
+    """Stream the events of all jobs, new ones, or those after Last-Event-ID."""
+    events = runtime_of(request).jobs.follow(after=_after(request, last_event_id))
+    return StreamingResponse(_stream(events), media_type="text/event-stream", headers=_HEADERS)
+
+
+def _after(request: Request, query: str | None) -> int | None:
+    text = request.headers.get("last-event-id") or query
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidRequest("Last-Event-ID: must be the id of an event", {"Last-Event-ID": "not a number"})
+    return int(text)
+
+
+async def _until_end(events: AsyncIterator[JobEvent]) -> AsyncIterator[bytes]:
+    async for event, chunk in _chunks(events):
+        yield chunk
+        if event is not None and event.type in _LAST:
+            return
+
+
+async def _stream(events: AsyncIterator[JobEvent]) -> AsyncIterator[bytes]:
+    async for _, chunk in _chunks(events):
+        yield chunk
+
+
+async def _chunks(events: AsyncIterator[JobEvent]) -> AsyncIterator[tuple[JobEvent | None, bytes]]:
+    """Yield events as they come and a comment when none does for a while, so that dead readers are noticed."""
+    yield None, format_sse_event(comment="mediagen", retry=1000)
+    upcoming = asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({upcoming}, timeout=HEARTBEAT_S)
+            if not done:
+                yield None, b": alive\n\n"
+                continue
+            event = upcoming.result()
+            if event is None:
+                return
+            yield event, _formatted(event)
+            upcoming = asyncio.ensure_future(anext(events, None))
+    finally:
+        upcoming.cancel()
+        await asyncio.gather(upcoming, return_exceptions=True)
+        await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+
+def _formatted(event: JobEvent) -> bytes:
+    data = json.dumps(event_json(event), ensure_ascii=False, separators=(",", ":"))
+    return format_sse_event(data_str=data, event=event.type, id=str(event.id))

@@ -1,0 +1,243 @@
+"""Artifacts: take an output in, keep it for good, give it out, remove it.
+
+Ingest is: stream to a temporary file, hash, look at the bytes, make durable in the storage, then write the
+row. A kill between any two of these leaves at most a file that the same step writes again under the same key.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+from mediagen.artifacts import media, repository
+from mediagen.artifacts.model import Artifact, ThumbnailState, storage_key, thumbnail_key
+from mediagen.artifacts.thumbnails import Thumbnailer
+from mediagen.db.engine import Database
+from mediagen.errors import InvalidMedia, NotFound
+from mediagen.safefetch import Download
+from mediagen.storages.base import Storage
+
+_WRITE_BYTES = 1024 * 1024  # collected before a hop to a thread, which costs more than the write of less
+_INGESTS = 8  # outputs taken in at a time: bounds disk, memory and open connections
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A file that arrived in the temporary folder."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+class ArtifactService:
+    """The one door to artifacts."""
+
+    def __init__(self, db: Database, storage: Storage, thumbnailer: Thumbnailer) -> None:
+        self._db = db
+        self._storage = storage
+        self._thumbnailer = thumbnailer
+        self._ingests = asyncio.Semaphore(_INGESTS)
+
+    # ------------------------------------------------------------------------------------------ in
+
+    async def ingest(self, job_id: str, secret: str, idx: int, download: Download) -> Artifact:
+        """Keep one output of a job for good and return its row. Running it again gives the same artifact.
+
+        Raises `FetchError` kinds from the download, `InvalidMedia` for an empty or cut-off file, and
+        `StorageFull` or `Unavailable` from the storage.
+        """
+        async with self._ingests:
+            received = await self._receive(download)
+            try:
+                artifact = await asyncio.to_thread(_examine, received, job_id, secret, idx)
+                await self._storage.put(storage_key(artifact.key), received.path)
+            finally:
+                await asyncio.to_thread(received.path.unlink, missing_ok=True)
+        return await self._db.transact(lambda connection: repository.record(connection, artifact))
+
+    async def _receive(self, download: Download) -> Received:
+        digest, size = hashlib.sha256(), 0
+        file = await asyncio.to_thread(_temporary, self._storage.temp_dir)
+        try:
+            buffer = bytearray()
+            async for chunk in download.chunks:
+                buffer += chunk
+                size += len(chunk)
+                if len(buffer) >= _WRITE_BYTES:
+                    await asyncio.to_thread(_write, file, digest, bytes(buffer))
+                    buffer.clear()
+            await asyncio.to_thread(_write, file, digest, bytes(buffer), last=True)
+        except BaseException:
+            _discard(file)
+            raise
+        return Received(path=Path(file.name), sha256=digest.hexdigest(), size_bytes=size)
+
+    # ------------------------------------------------------------------------------------------ spool
+
+    async def spool(self, call_id: str, outputs: Sequence[bytes]) -> None:
+        """Keep outputs that can't be asked for again, durably, before the state says that they exist."""
+        for idx, data in enumerate(outputs):
+            await self._put_bytes(_spool_key(call_id, str(idx)), data)
+        await self._put_bytes(_spool_key(call_id, "count"), json.dumps(len(outputs)).encode())
+
+    async def spooled(self, call_id: str) -> list[bytes] | None:
+        """Return what `spool` kept for the call, or None when it kept nothing (or not all)."""
+        try:
+            count = json.loads(await self._get_bytes(_spool_key(call_id, "count")))
+        except NotFound:
+            return None
+        return [await self._get_bytes(_spool_key(call_id, str(idx))) for idx in range(count)]
+
+    async def unspool(self, call_id: str) -> None:
+        """Remove what `spool` kept. Idempotent."""
+        outputs = await self.spooled(call_id) or []
+        for name in ("count", *map(str, range(len(outputs)))):
+            await self._storage.delete(_spool_key(call_id, name))
+
+    async def _put_bytes(self, key: str, data: bytes) -> None:
+        path = await asyncio.to_thread(_temporary_with, self._storage.temp_dir, data)
+        await self._storage.put(key, path)
+
+    async def _get_bytes(self, key: str) -> bytes:
+        return b"".join([chunk async for chunk in self._storage.read(key)])
+
+    # ------------------------------------------------------------------------------------------ out
+
+    async def get(self, key: str) -> Artifact:
+        """Return an artifact by its key. Raises `NotFound`."""
+        artifact = await self._db.read(lambda connection: repository.get(connection, key))
+        if artifact is None:
+            raise NotFound("No such file")
+        return artifact
+
+    def read(self, artifact: Artifact, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes `start` to `end` (exclusive) of an artifact."""
+        return self._storage.read(storage_key(artifact.key), start, end)
+
+    async def thumbnail(self, artifact: Artifact) -> bytes | None:
+        """Return the thumbnail, a small WebP, or None when there is none (yet)."""
+        if artifact.thumbnail is not ThumbnailState.READY:
+            return None
+        return await self._get_bytes(thumbnail_key(artifact.key))
+
+    # ------------------------------------------------------------------------------------------ upkeep
+
+    async def make_thumbnails(self, limit: int = 16) -> int:
+        """Make thumbnails that are still missing, oldest first; return how many were dealt with."""
+        pending = await self._db.read(lambda connection: repository.without_thumbnail(connection, limit))
+        for artifact in pending:
+            state, placeholder = await self._make_thumbnail(artifact)
+            await self._note_thumbnail(artifact.key, state, placeholder)
+        return len(pending)
+
+    async def _note_thumbnail(self, key: str, state: ThumbnailState, placeholder: str | None) -> None:
+        await self._db.transact(
+            lambda connection: repository.set_thumbnail(connection, key, state, placeholder)
+        )
+
+    async def _make_thumbnail(self, artifact: Artifact) -> tuple[ThumbnailState, str | None]:
+        source = await asyncio.to_thread(_temporary_name, self._storage.temp_dir)
+        target = source.with_suffix(".webp")
+        try:
+            await self._copy_out(artifact, source)
+            made = await self._thumbnailer.make(source, target)
+            await self._storage.put(thumbnail_key(artifact.key), target)
+        except (InvalidMedia, NotFound):
+            return ThumbnailState.NONE, None
+        finally:
+            await asyncio.to_thread(_unlink, source, target)
+        return ThumbnailState.READY, made.placeholder
+
+    async def _copy_out(self, artifact: Artifact, target: Path) -> None:
+        with await asyncio.to_thread(target.open, "wb") as file:
+            async for chunk in self.read(artifact):
+                await asyncio.to_thread(file.write, chunk)
+
+    async def remove_trash(self, limit: int = 100) -> int:
+        """Remove files whose rows are gone; return how many."""
+        keys = await self._db.read(lambda connection: repository.trashed(connection, limit))
+        for key in keys:
+            await self._storage.delete(storage_key(key))
+            await self._storage.delete(thumbnail_key(key))
+        if keys:
+            await self._db.transact(lambda connection: repository.empty_trash(connection, keys))
+        return len(keys)
+
+    async def close(self) -> None:
+        """Stop the child that makes thumbnails."""
+        await self._thumbnailer.close()
+
+
+def _examine(received: Received, job_id: str, secret: str, idx: int) -> Artifact:
+    """Say what a received file is, from its bytes alone."""
+    if received.size_bytes == 0:
+        raise InvalidMedia("The output is empty (0 bytes)")
+    with received.path.open("rb") as file:
+        kind = media.sniff(file.read(media.SNIFF_BYTES), received.path)
+    if not media.complete(received.path, kind):
+        raise InvalidMedia(
+            f"The output is cut off: {received.size_bytes} bytes of {kind.media_type} without an end"
+        )
+    size = media.dimensions(received.path, kind)
+    return Artifact(
+        key=f"{_random_part(secret, idx)}.{kind.extension}",
+        job_id=job_id,
+        idx=idx,
+        sha256=received.sha256,
+        size_bytes=received.size_bytes,
+        media_type=kind.media_type,
+        kind=kind.kind,
+        width=size[0] if size else None,
+        height=size[1] if size else None,
+        thumbnail=ThumbnailState.PENDING if size else ThumbnailState.NONE,
+        placeholder=None,
+        created_at=0,
+    )
+
+
+def _random_part(secret: str, idx: int) -> str:
+    """Return 130 bits that nobody can guess without the job's secret, the same at every run of the step."""
+    digest = hashlib.sha256(f"{secret}/{idx}".encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:26]
+
+
+def _spool_key(call_id: str, name: str) -> str:
+    return f"spool/{call_id}/{name}"
+
+
+def _temporary(folder: Path) -> IO[bytes]:
+    return NamedTemporaryFile(dir=folder, prefix="in-", delete=False)
+
+
+def _temporary_name(folder: Path) -> Path:
+    with _temporary(folder) as file:
+        return Path(file.name)
+
+
+def _temporary_with(folder: Path, data: bytes) -> Path:
+    with _temporary(folder) as file:
+        file.write(data)
+        return Path(file.name)
+
+
+def _write(file: IO[bytes], digest: "hashlib._Hash", data: bytes, last: bool = False) -> None:
+    file.write(data)
+    digest.update(data)
+    if last:
+        file.close()
+
+
+def _discard(file: IO[bytes]) -> None:
+    file.close()
+    Path(file.name).unlink(missing_ok=True)
+
+
+def _unlink(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

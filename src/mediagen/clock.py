@@ -1,0 +1,63 @@
+"""The only source of time, ids and chance. Tests and the simulator put their own in its place."""
+
+import asyncio
+import random
+import secrets
+import time
+from abc import ABC, abstractmethod
+
+import uuid_utils
+
+
+class Clock(ABC):
+    """Time, ids and chance for one process."""
+
+    @abstractmethod
+    def now_ms(self) -> int:
+        """Return wall-clock time in milliseconds since 1970 UTC. It may jump."""
+
+    @abstractmethod
+    def monotonic(self) -> float:
+        """Return seconds that never go back; only differences mean something, and only in this process."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    @abstractmethod
+    def new_id(self) -> str:
+        """Return a new UUIDv7 in its 36-character form; later ids sort after earlier ones."""
+
+    @abstractmethod
+    def new_secret(self) -> str:
+        """Return 128 random bits as 26 lowercase base32 characters, safe in a URL and a file name."""
+
+    @abstractmethod
+    def chance(self) -> float:
+        """Return a random number in [0, 1), for jitter."""
+
+
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+class SystemClock(Clock):
+    """The machine's own time and randomness."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def new_id(self) -> str:
+        return str(uuid_utils.uuid7())
+
+    def new_secret(self) -> str:
+        bits = secrets.randbits(128)
+        return "".join(_BASE32[(bits >> (5 * i)) & 31] for i in range(26))
+
+    def chance(self) -> float:
+        return random.random()  # noqa: S311  jitter is no secret

@@ -1,0 +1,256 @@
+"""Databases: one way to run a function in a transaction, whatever lies below.
+
+`await db.transact(fn)` runs the synchronous `fn(connection)` in one durable write transaction, `await
+db.read(fn)` in a read transaction. Functions are short, do nothing but SQL, and may run again when nothing was
+committed. On SQLite one writer thread takes all waiting functions into one commit (group commit), so that a
+burst of accepts costs one fsync; each has a savepoint of its own, so that one failing leaves the others alone.
+"""
+
+import asyncio
+import queue
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection as Connection
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from mediagen.clock import Clock
+from mediagen.errors import SettingsError, StorageFull, Unavailable
+
+T = TypeVar("T")
+Transaction = Callable[[Connection], T]
+
+_READERS = 2
+_GROUP_MAX = 512  # functions that share one commit at most: bounds how long the first waits for the last
+
+
+def now_ms(connection: Connection) -> int:
+    """Return the database's own time: the only clock that leases and due times are measured by."""
+    clock: Clock = connection.info["clock"]
+    return clock.now_ms()
+
+
+class Database(ABC):
+    """Where jobs live."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every commit of this process, in its event loop. It must return at once."""
+        self._listeners.append(listener)
+
+    def _committed(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open it. The schema must be there already (see `mediagen.db.migrate`)."""
+
+    @abstractmethod
+    async def transact(self, fn: Transaction[T]) -> T:
+        """Run `fn` in a write transaction and return what it returned, after the commit is durable.
+
+        Raises what `fn` raises (then nothing of it is kept), or `Unavailable` when the database can't be used.
+        """
+
+    @abstractmethod
+    async def read(self, fn: Transaction[T]) -> T:
+        """Run `fn` in a read-only transaction. Raises as `transact` does."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what was begun and close. Idempotent."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Work:
+    fn: Transaction[Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+class _Lane(threading.Thread):
+    """A thread with one connection that runs whatever is waiting as one group."""
+
+    def __init__(
+        self, engine: Engine, clock: Clock, work: "queue.SimpleQueue[_Work | None]", *, writes: bool
+    ) -> None:
+        super().__init__(name="db-writer" if writes else "db-reader", daemon=True)
+        self._engine = engine
+        self._clock = clock
+        self._work = work
+        self._writes = writes
+
+    def run(self) -> None:
+        with self._engine.connect() as connection:
+            connection.info["clock"] = self._clock
+            while (first := self._work.get()) is not None:
+                group = self._group(first)
+                _deliver(group, self._run_group(connection, group))
+
+    def _group(self, first: _Work) -> list[_Work]:
+        group = [first]
+        with suppress(queue.Empty):
+            while len(group) < _GROUP_MAX:
+                work = self._work.get_nowait()
+                if work is None:  # the sign to stop: leave it for after this group
+                    self._work.put(None)
+                    break
+                group.append(work)
+        return group
+
+    def _run_group(self, connection: Connection, group: Sequence[_Work]) -> list[Any]:
+        """Return per function its result, or the exception that it raised."""
+        begin, end = ("BEGIN IMMEDIATE", "COMMIT") if self._writes else ("BEGIN", "ROLLBACK")
+        try:
+            connection.exec_driver_sql(begin)
+            results = [self._run_one(connection, work.fn) for work in group]
+            connection.exec_driver_sql(end)
+        except Exception as error:  # noqa: BLE001  whatever it is, the callers must learn that nothing was kept
+            _roll_back(connection)
+            return [_translated(error)] * len(group)
+        return results
+
+    def _run_one(self, connection: Connection, fn: Transaction[Any]) -> Any:
+        if not self._writes:
+            return _attempt(connection, fn)
+        connection.exec_driver_sql("SAVEPOINT one")
+        result = _attempt(connection, fn)
+        if isinstance(result, _Failure):
+            connection.exec_driver_sql("ROLLBACK TO one")
+        connection.exec_driver_sql("RELEASE one")
+        return result
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: BaseException
+
+
+def _attempt(connection: Connection, fn: Transaction[Any]) -> Any:
+    try:
+        return fn(connection)
+    except Exception as error:  # noqa: BLE001  carried to the caller's coroutine and raised there
+        return _translated(error)
+
+
+def _translated(error: Exception) -> _Failure:
+    if isinstance(error, OperationalError):
+        full = "disk is full" in str(error.orig)
+        kind = StorageFull if full else Unavailable
+        translated = kind(f"The database can't be used now: {error.orig}")
+        translated.__cause__ = error
+        return _Failure(translated)
+    return _Failure(error)
+
+
+def _roll_back(connection: Connection) -> None:
+    with suppress(OperationalError):  # no transaction is open when BEGIN itself failed
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def _deliver(group: Sequence[_Work], results: Sequence[Any]) -> None:
+    """Hand the results to the waiting coroutines, with one wake-up per event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for work, result in zip(group, results, strict=True):
+        by_loop.setdefault(work.loop, []).append((work.future, result))
+    for loop, pairs in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, pairs)
+
+
+def _resolve(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in pairs:
+        if future.done():
+            continue
+        if isinstance(result, _Failure):
+            future.set_exception(result.error)
+        else:
+            future.set_result(result)
+
+
+def sqlite_engine(path: Path, *, writes: bool) -> Engine:
+    """Return an engine whose connections are durable: WAL, `synchronous=FULL`, foreign keys checked.
+
+    FULL and not NORMAL: of 300 simulated power cuts NORMAL lost acknowledged commits in 269, FULL in none.
+    """
+    engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=5000",
+            "foreign_keys=ON",
+            f"query_only={'OFF' if writes else 'ON'}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+class SQLiteDatabase(Database):
+    """One file, one writer thread, two reader threads."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        super().__init__()
+        self.path = path
+        self._clock = clock
+        self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._lanes: list[_Lane] = []
+        self._engines: list[Engine] = []
+
+    async def start(self) -> None:
+        if not self.path.exists():
+            raise SettingsError(f"There is no database at {str(self.path)!r}; run `mediagen migrate`")
+        writer, reader = (sqlite_engine(self.path, writes=writes) for writes in (True, False))
+        self._engines = [writer, reader]
+        self._lanes = [_Lane(writer, self._clock, self._writes, writes=True)]
+        self._lanes += [_Lane(reader, self._clock, self._reads, writes=False) for _ in range(_READERS)]
+        for lane in self._lanes:
+            lane.start()
+
+    async def transact(self, fn: Transaction[T]) -> T:
+        result = await self._put(self._writes, fn)
+        self._committed()
+        return result
+
+    async def read(self, fn: Transaction[T]) -> T:
+        return await self._put(self._reads, fn)
+
+    async def _put(self, work: "queue.SimpleQueue[_Work | None]", fn: Transaction[T]) -> T:
+        if not self._lanes:
+            raise Unavailable("The database is closed; the process is stopping")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        work.put(_Work(fn=fn, future=future, loop=loop))
+        return await future
+
+    async def close(self) -> None:
+        lanes, self._lanes = self._lanes, []
+        self._writes.put(None)
+        for _ in range(_READERS):
+            self._reads.put(None)
+        for lane in lanes:
+            await asyncio.to_thread(lane.join)
+        for engine in self._engines:
+            engine.dispose()
+
+
+def is_conflict(error: IntegrityError, name: str) -> bool:
+    """Tell whether the database refused a row because of the unique index or constraint `name`."""
+    return name in str(error.orig)

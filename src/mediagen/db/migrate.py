@@ -1,0 +1,77 @@
+"""Bring a database to the schema of this version. The migrations lie inside the package."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DatabaseError
+
+from mediagen.db.engine import sqlite_engine
+from mediagen.errors import SettingsError
+
+HEAD = "0001"
+"""The newest revision; a test compares it with the migrations."""
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def migrate_sqlite(path: Path) -> bool:
+    """Create or upgrade the SQLite file; return whether anything was done.
+
+    Safe to run from several processes at once: the first does the work, the others wait for it. Each
+    migration is one transaction, so that a kill leaves the old schema or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path.with_name(path.name + ".migrating")):
+        engine = sqlite_engine(path, writes=True)
+        try:
+            with engine.connect() as connection:
+                return _upgrade(connection)
+        except DatabaseError as error:
+            raise SettingsError(f"{str(path)!r} can't be used as a database: {error.orig}") from error
+        finally:
+            engine.dispose()
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the schema's revision, or None for a database without our schema."""
+    try:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    except DatabaseError:
+        return None
+
+
+def _upgrade(connection: Connection) -> bool:
+    found = revision_of(connection)
+    if found == HEAD:
+        return False
+    # Alembic costs 0.8 s to import, so only where there is something to do.
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise SettingsError(
+            f"The database has schema {found!r}, newer than this version knows; upgrade mediagen"
+        )
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    with EnvironmentContext(
+        config, scripts, fn=lambda rev, _: scripts._upgrade_revs("head", rev)
+    ) as environment:
+        environment.configure(connection=connection, transactional_ddl=False)
+        environment.run_migrations()
+    connection.exec_driver_sql("COMMIT")
+    return True
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

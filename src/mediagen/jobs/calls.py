@@ -1,0 +1,140 @@
+"""The ledger of provider calls: what was, or may have been, bought. Never pay twice.
+
+Facts and opinions. That a provider took a call (`accept`) is a fact: anybody who learns it may write it, at any
+time, without a lease. That a call is unknown, absent or over is an opinion of the worker that holds the job, and
+is written in the one transaction that also moves the job, under its lease.
+"""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from mediagen.db.engine import Connection, is_conflict, now_ms
+from mediagen.db.tables import provider_calls as calls
+from mediagen.errors import LeaseLost
+from mediagen.jobs.model import CallRecord, Job
+from mediagen.jobs.states import LIVE_CALLS, CallState
+
+SEND_WITHIN_MS = 5_000
+"""The create is sent within this time of its intent, or never."""
+
+
+class Acceptance(Enum):
+    """What became of the fact that a provider took a call."""
+
+    RECORDED = auto()  # the call is accepted (now, or it was already)
+    TAKEN = auto()  # another call has this provider ref already
+    LATE = auto()  # the call was given up as absent before: it is an orphan now
+    OVER = auto()  # the call has ended already, or is not in the ledger
+
+
+def intend(connection: Connection, job: Job, call_id: str, timeout_ms: int) -> CallRecord:
+    """Write the intent to buy. Nothing may be sent before this is committed."""
+    now = now_ms(connection)
+    seq = connection.execute(select(func.coalesce(func.max(calls.c.seq), 0)).where(calls.c.job_id == job.id))
+    row = {
+        "id": call_id,
+        "job_id": job.id,
+        "seq": seq.scalar_one() + 1,
+        "provider": job.provider,
+        "model": job.model,
+        "state": CallState.INTENT.value,
+        "provider_ref": None,
+        "created_at": now,
+        "send_by": now + SEND_WITHIN_MS,
+        "deadline_at": now + SEND_WITHIN_MS + timeout_ms,
+        "finished_at": None,
+        "cost_micros": None,
+        "error": None,
+    }
+    connection.execute(insert(calls).values(row))
+    return _record_of(row)
+
+
+def accept(connection: Connection, call_id: str, provider_ref: str) -> Acceptance:
+    """Write the fact that the provider took the call and calls it `provider_ref`. Idempotent, needs no lease."""
+    found = get(connection, call_id)
+    if found is None:
+        return Acceptance.OVER
+    if found.provider_ref is not None:
+        return Acceptance.RECORDED if found.provider_ref == provider_ref and _live(found) else Acceptance.OVER
+    if found.state is CallState.REJECTED:
+        return Acceptance.OVER
+    to = CallState.ORPHAN if found.state is CallState.ABSENT else CallState.ACCEPTED
+    try:
+        with connection.begin_nested():
+            connection.execute(
+                update(calls).where(calls.c.id == call_id).values(state=to.value, provider_ref=provider_ref)
+            )
+    except IntegrityError as error:
+        if is_conflict(error, "provider_ref"):
+            return Acceptance.TAKEN
+        raise
+    return Acceptance.LATE if to is CallState.ORPHAN else Acceptance.RECORDED
+
+
+def settle(
+    connection: Connection,
+    call_id: str,
+    to: CallState,
+    *,
+    error: str | None = None,
+    cost_micros: int | None = None,
+) -> None:
+    """Write an opinion on a live call: unknown, absent, rejected, or how it ended.
+
+    Raises `LeaseLost` when the call is no longer live: others have moved on, and the caller's whole
+    transaction must not be kept.
+    """
+    values: dict[str, Any] = {"state": to.value, "error": error, "cost_micros": cost_micros}
+    if to not in LIVE_CALLS:
+        values["finished_at"] = now_ms(connection)
+    live = calls.c.state.in_([state.value for state in LIVE_CALLS])
+    if connection.execute(update(calls).where(calls.c.id == call_id, live).values(values)).rowcount != 1:
+        raise LeaseLost(f"Call {call_id} is no longer live")
+
+
+def get(connection: Connection, call_id: str) -> CallRecord | None:
+    """Return a call."""
+    row = connection.execute(select(calls).where(calls.c.id == call_id)).one_or_none()
+    return None if row is None else _record(row)
+
+
+def live(connection: Connection, job_id: str) -> CallRecord | None:
+    """Return the job's call that is on its way, lost or at work; there is at most one."""
+    states = [state.value for state in LIVE_CALLS]
+    row = connection.execute(
+        select(calls).where(calls.c.job_id == job_id, calls.c.state.in_(states))
+    ).one_or_none()
+    return None if row is None else _record(row)
+
+
+def bought(connection: Connection, job_id: str) -> CallRecord | None:
+    """Return the job's call that succeeded; there is at most one."""
+    query = select(calls).where(calls.c.job_id == job_id, calls.c.state == CallState.SUCCEEDED.value)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _record(row)
+
+
+def history(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[CallRecord]]:
+    """Return all calls of the jobs by job id, first call first."""
+    rows = connection.execute(select(calls).where(calls.c.job_id.in_(job_ids)).order_by(calls.c.seq))
+    found: dict[str, list[CallRecord]] = {}
+    for row in rows:
+        found.setdefault(row.job_id, []).append(_record(row))
+    return found
+
+
+def _live(call: CallRecord) -> bool:
+    return call.state in LIVE_CALLS
+
+
+def _record(row: Row[Any]) -> CallRecord:
+    return _record_of(row._asdict())
+
+
+def _record_of(values: dict[str, Any]) -> CallRecord:
+    return CallRecord(**{**values, "state": CallState(values["state"])})

@@ -1,0 +1,129 @@
+"""SQL on the gates of providers: how many paid calls may start now, shared by all workers.
+
+A gate is a rate limit (GCRA: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm) and a pause. While a
+provider fails in a row, its gate lets one call through at a time, as a probe.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, insert, select, update
+
+from mediagen.db.engine import Connection, now_ms
+from mediagen.db.tables import provider_calls, provider_gates
+from mediagen.jobs.states import LIVE_CALLS
+
+PROBE_MS = 10_000
+"""How long the gate stays shut behind a probe, unless the probe's success opens it earlier."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatePolicy:
+    """How fast and how many calls may go to one provider."""
+
+    creates_per_s: float
+    max_in_flight: int | None = None
+
+    @property
+    def interval_ms(self) -> float:
+        return 1000 / self.creates_per_s
+
+    @property
+    def burst(self) -> int:
+        """Calls that may start at once after a quiet second."""
+        return max(1, int(self.creates_per_s))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How many calls may start now; if none, when to look again."""
+
+    slots: int
+    next_at: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Why and until when nothing is bought from a provider."""
+
+    provider: str
+    until: int
+    reason: str
+
+
+def opening(connection: Connection, provider: str, policy: GatePolicy) -> Opening:
+    """Return how many calls may start now."""
+    now = now_ms(connection)
+    gate = connection.execute(
+        select(provider_gates).where(provider_gates.c.provider == provider)
+    ).one_or_none()
+    if gate is not None and gate.paused_until > now:
+        return Opening(slots=0, next_at=gate.paused_until)
+    slots = policy.burst
+    if gate is not None:
+        debt_ms = max(0, gate.next_free_at - now)
+        slots = int((policy.burst * policy.interval_ms - debt_ms) / policy.interval_ms)
+        if slots < 1:
+            return Opening(slots=0, next_at=now + int(debt_ms - (policy.burst - 1) * policy.interval_ms) + 1)
+        slots = min(slots, 1) if gate.failures else slots
+    if policy.max_in_flight is not None:
+        slots = min(slots, policy.max_in_flight - _in_flight(connection, provider))
+    return Opening(slots=max(0, slots))
+
+
+def take(connection: Connection, provider: str, calls: int, policy: GatePolicy) -> None:
+    """Note that `calls` calls start now."""
+    now = now_ms(connection)
+    gate = connection.execute(
+        select(provider_gates).where(provider_gates.c.provider == provider)
+    ).one_or_none()
+    spent = int(calls * policy.interval_ms)
+    if gate is None:
+        row = {
+            "provider": provider,
+            "next_free_at": now + spent,
+            "paused_until": 0,
+            "pause_reason": "",
+            "failures": 0,
+        }
+        connection.execute(insert(provider_gates).values(row))
+        return
+    values = {"next_free_at": max(now, gate.next_free_at) + spent}
+    if gate.failures:
+        values["paused_until"] = now + PROBE_MS
+    connection.execute(update(provider_gates).where(provider_gates.c.provider == provider).values(values))
+
+
+def pause(connection: Connection, provider: str, *, for_ms: int, reason: str) -> None:
+    """Shut the gate for a while after a failure; a longer pause that is set already stays."""
+    until = now_ms(connection) + for_ms
+    connection.execute(
+        update(provider_gates)
+        .where(provider_gates.c.provider == provider, provider_gates.c.paused_until <= until)
+        .values(paused_until=until, pause_reason=reason, failures=provider_gates.c.failures + 1)
+    )
+
+
+def resume(connection: Connection, provider: str) -> None:
+    """Open the gate fully after a success."""
+    connection.execute(
+        update(provider_gates)
+        .where(provider_gates.c.provider == provider, provider_gates.c.failures > 0)
+        .values(paused_until=0, pause_reason="", failures=0)
+    )
+
+
+def pauses(connection: Connection) -> list[Pause]:
+    """Return the providers from which nothing is bought now."""
+    query = select(provider_gates).where(provider_gates.c.paused_until > now_ms(connection))
+    return [
+        Pause(provider=row.provider, until=row.paused_until, reason=row.pause_reason)
+        for row in connection.execute(query)
+        if row.pause_reason
+    ]
+
+
+def _in_flight(connection: Connection, provider: str) -> int:
+    query = select(func.count()).where(
+        provider_calls.c.provider == provider, provider_calls.c.state.in_([s.value for s in LIVE_CALLS])
+    )
+    return connection.execute(query).scalar_one()

@@ -1,0 +1,139 @@
+"""The data of a job, as plain frozen values. Times are milliseconds since 1970 UTC by the database's clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mediagen.jobs.states import STATUS_OF, TERMINAL, CallState, JobState, JobStatus
+
+OWNER = "local"
+"""Who owns a job as long as there are no API keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest:
+    """What a client asks for, checked and complete, whatever dialect it came in."""
+
+    prompt: str
+    model: str
+    provider: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    webhook_url: str | None = None
+    priority: int = 0  # higher runs first
+    owner: str = OWNER
+    retry_of: str | None = None  # the finished job that this one repeats
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to act on one job until it runs out; every write of a worker carries it."""
+
+    job_id: str
+    owner: str
+    epoch: int  # +1 with every claim, never reused: it fences late writers off
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One request to generate, durable, one id for life."""
+
+    id: str
+    owner: str
+    state: JobState
+    provider: str
+    model: str
+    prompt: str
+    parameters: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    webhook_url: str | None
+    priority: int
+    retry_of: str | None
+    secret: str  # 128 random bits; the keys of its artifacts are made from it
+    run_at: int  # not claimed before
+    attempt: int  # calls that may have been charged, at most max_attempts
+    max_attempts: int
+    tries: int  # failures in a row of the present state's step; sets the pause before the next try
+    claims: int  # claims since the last durable progress; many mean that the job kills its workers
+    lease_epoch: int
+    lease_owner: str | None
+    lease_until: int | None
+    cancel_requested_at: int | None
+    expires_at: int  # given up then, if it still waits
+    progress: float | None  # 0..1; None when unknown
+    note: str  # what happens now, in words
+    output_count: int
+    error_code: str | None
+    error_message: str | None
+    created_at: int
+    started_at: int | None  # when the first call was intended
+    updated_at: int
+    finished_at: int | None
+
+    @property
+    def status(self) -> JobStatus:
+        return STATUS_OF[self.state]
+
+    @property
+    def finished(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def retry_count(self) -> int:
+        """Attempts after the first one."""
+        return max(0, self.attempt - 1)
+
+    @property
+    def lease(self) -> Lease:
+        """The lease of the worker that just claimed this row."""
+        assert self.lease_owner is not None
+        return Lease(job_id=self.id, owner=self.lease_owner, epoch=self.lease_epoch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallRecord:
+    """One row of the ledger: a paid create, from the intent on."""
+
+    id: str
+    job_id: str
+    seq: int  # 1 for the job's first call
+    provider: str
+    model: str
+    state: CallState
+    provider_ref: str | None  # the provider's own id, write-once
+    created_at: int  # when the intent was committed
+    send_by: int  # nothing is sent after this
+    deadline_at: int  # the generation must have ended by then
+    finished_at: int | None
+    cost_micros: int | None  # millionths of a US dollar; None when unknown
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobEvent:
+    """One recorded fact of a job's life. `id` rises over all jobs."""
+
+    id: int
+    job_id: str
+    type: str
+    at: int
+    data: Mapping[str, Any]
+
+
+class EventType(StrEnum):
+    """What can happen to a job; the names that SSE readers and webhooks see."""
+
+    CREATED = "created"
+    SUBMITTED = "submitted"  # the intent is committed, the create is being sent
+    ACCEPTED = "accepted"  # the provider took it
+    PROGRESS = "progress"
+    RETRYING = "retrying"  # something failed; tried again at `retry_at` because of `reason`
+    RECONCILING = "reconciling"  # an answer was lost; asking the provider
+    STORING = "storing"
+    CANCEL_REQUESTED = "cancel_requested"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    DELETED = "deleted"

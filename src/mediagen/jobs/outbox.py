@@ -1,0 +1,58 @@
+"""SQL on the outbox of webhooks: take what is due, note how it went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+
+from mediagen.db.engine import Connection, now_ms
+from mediagen.db.tables import webhook_outbox as outbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A webhook to be sent."""
+
+    id: str  # the same on every redelivery
+    job_id: str
+    url: str
+    event: str
+    attempts: int  # this one included
+
+
+def any_due(connection: Connection) -> bool:
+    """Tell whether a delivery is due, without writing anything."""
+    query = (
+        select(outbox.c.id)
+        .where(outbox.c.state == "pending", outbox.c.next_at <= now_ms(connection))
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none() is not None
+
+
+def take_due(connection: Connection, pauses_ms: Sequence[int], limit: int) -> list[Delivery]:
+    """Take deliveries that are due and set when they are due again, should this process die with them."""
+    now = now_ms(connection)
+    due = (
+        select(outbox)
+        .where(outbox.c.state == "pending", outbox.c.next_at <= now)
+        .order_by(outbox.c.next_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = []
+    for row in connection.execute(due).all():
+        attempts = row.attempts + 1
+        pause_ms = pauses_ms[min(attempts, len(pauses_ms)) - 1]
+        connection.execute(
+            update(outbox).where(outbox.c.id == row.id).values(attempts=attempts, next_at=now + pause_ms)
+        )
+        taken.append(Delivery(id=row.id, job_id=row.job_id, url=row.url, event=row.event, attempts=attempts))
+    return taken
+
+
+def note(connection: Connection, delivery: Delivery, *, status: int | None, state: str) -> None:
+    """Note how a delivery went: `delivered`, `pending` (again later) or `dead`."""
+    connection.execute(
+        update(outbox).where(outbox.c.id == delivery.id).values(last_status=status, state=state)
+    )

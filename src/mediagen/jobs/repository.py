@@ -1,0 +1,385 @@
+"""All SQL on jobs. Plain functions over a `Connection`, each a part of one short transaction of the caller.
+
+`transition` is the only code that writes `state`, and `claim` the only code that gives a lease.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, func, insert, select, update
+
+from mediagen.db.engine import Connection, now_ms
+from mediagen.db.tables import idempotency_keys, jobs, webhook_outbox
+from mediagen.errors import LeaseLost
+from mediagen.jobs import events, gates
+from mediagen.jobs.gates import GatePolicy
+from mediagen.jobs.model import EventType, Job, JobRequest, Lease
+from mediagen.jobs.states import STATES_OF, TERMINAL, JobState, JobStatus
+
+WORKING = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING, JobState.STORING)
+"""States whose jobs have something bought or about to be: they go before new ones."""
+
+
+_SEIZE_MS = 60_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job about to be inserted."""
+
+    id: str
+    secret: str
+    request: JobRequest
+    request_hash: str
+    max_attempts: int
+    expiry_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list; None means any."""
+
+    owner: str
+    status: JobStatus | None = None
+    model: str | None = None
+    text: str | None = None  # in the prompt, in any case
+    created_from: int | None = None
+    created_to: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """Jobs that the caller now holds leases of, and when more may be due (None: nothing is known of)."""
+
+    jobs: Sequence[Job]
+    next_at: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredKey:
+    """An idempotency key as it was first used."""
+
+    request_hash: str
+    job_id: str
+
+
+# ---------------------------------------------------------------------------------------------- insert and read
+
+
+def insert_many(connection: Connection, new_jobs: Sequence[NewJob]) -> list[Job]:
+    """Insert jobs, their first events and their idempotency keys; from the commit on they can't be lost."""
+    now = now_ms(connection)
+    rows = [_row_of(new, now) for new in new_jobs]
+    connection.execute(insert(jobs), rows)
+    events.append_many(connection, [(new.id, EventType.CREATED, {}) for new in new_jobs])
+    keys = [_key_row_of(new, now) for new in new_jobs if new.request.idempotency_key is not None]
+    if keys:
+        connection.execute(insert(idempotency_keys), keys)
+    return [_job_of(row) for row in rows]
+
+
+def keys_of(connection: Connection, owner: str, keys: Sequence[str]) -> dict[str, StoredKey]:
+    """Return the idempotency keys that were used already."""
+    if not keys:
+        return {}
+    query = select(idempotency_keys).where(
+        idempotency_keys.c.owner == owner, idempotency_keys.c.key.in_(keys)
+    )
+    rows = connection.execute(query)
+    return {row.key: StoredKey(request_hash=row.request_hash, job_id=row.job_id) for row in rows}
+
+
+def get(connection: Connection, job_id: str) -> Job | None:
+    """Return a job."""
+    return get_many(connection, [job_id]).get(job_id)
+
+
+def get_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, Job]:
+    """Return those of the jobs that exist, by id."""
+    rows = connection.execute(select(jobs).where(jobs.c.id.in_(job_ids)))
+    return {row.id: _job(row) for row in rows}
+
+
+def page(connection: Connection, where: JobFilter, *, before: str | None, limit: int) -> list[Job]:
+    """Return jobs, newest first, with ids below `before` (keyset: ids rise with time)."""
+    query = _filtered(where).order_by(jobs.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(jobs.c.id < before)
+    return [_job(row) for row in connection.execute(query)]
+
+
+def _filtered(where: JobFilter) -> Select[Any]:
+    query = select(jobs).where(jobs.c.owner == where.owner)
+    if where.status is not None:
+        query = query.where(jobs.c.state.in_([state.value for state in STATES_OF[where.status]]))
+    if where.model is not None:
+        query = query.where(jobs.c.model == where.model)
+    if where.text:
+        query = query.where(func.lower(jobs.c.prompt).contains(where.text.lower(), autoescape=True))
+    if where.created_from is not None:
+        query = query.where(jobs.c.created_at >= where.created_from)
+    if where.created_to is not None:
+        query = query.where(jobs.c.created_at < where.created_to)
+    return query
+
+
+# ---------------------------------------------------------------------------------------------- claim and lease
+
+
+def claim(
+    connection: Connection, *, owner: str, limit: int, lease_ms: int, policies: Mapping[str, GatePolicy]
+) -> Claimed:
+    """Take the leases of up to `limit` due jobs: first those with something bought, then queued ones.
+
+    Of a provider's queued jobs as many are taken as its gate lets through, by priority, then by age. Jobs of
+    providers that are not in `policies` are left alone: this process could do nothing for them.
+    """
+    ids = _due_working(connection, list(policies), limit)
+    next_at: list[int] = []
+    for provider in _providers_with_queued(connection, list(policies)):
+        free = limit - len(ids)
+        if free <= 0:
+            break
+        gate = gates.opening(connection, provider, policies[provider])
+        if gate.next_at is not None:
+            next_at.append(gate.next_at)
+        found = _due_queued(connection, provider, min(free, gate.slots))
+        if found:
+            gates.take(connection, provider, len(found), policies[provider])
+            ids += found
+    if len(ids) < limit:
+        next_at += _next_run_at(connection, list(policies))
+    return Claimed(jobs=_lease(connection, ids, owner, lease_ms), next_at=min(next_at, default=None))
+
+
+def _unleased_due(now: int) -> tuple[Any, ...]:
+    return (
+        jobs.c.finished_at.is_(None),
+        jobs.c.run_at <= now,
+        # A lease that has run out belongs to a worker that is dead, or late and fenced off.
+        (jobs.c.lease_until.is_(None)) | (jobs.c.lease_until <= now),
+    )
+
+
+def _due_working(connection: Connection, providers: Sequence[str], limit: int) -> list[str]:
+    query = (
+        select(jobs.c.id)
+        .where(*_unleased_due(now_ms(connection)))
+        .where(jobs.c.state.in_([state.value for state in WORKING]), jobs.c.provider.in_(providers))
+        .order_by(jobs.c.run_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)  # PostgreSQL: workers claim side by side; SQLite has one writer
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _providers_with_queued(connection: Connection, providers: Sequence[str]) -> list[str]:
+    query = (
+        select(jobs.c.provider)
+        .where(jobs.c.state == JobState.QUEUED.value, *_unleased_due(now_ms(connection)))
+        .where(jobs.c.provider.in_(providers))
+        .distinct()
+    )
+    return sorted(connection.execute(query).scalars())
+
+
+def _due_queued(connection: Connection, provider: str, limit: int) -> list[str]:
+    if limit <= 0:
+        return []
+    query = (
+        select(jobs.c.id)
+        .where(jobs.c.state == JobState.QUEUED.value, jobs.c.provider == provider)
+        .where(*_unleased_due(now_ms(connection)))
+        .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _next_run_at(connection: Connection, providers: Sequence[str]) -> list[int]:
+    query = select(func.min(jobs.c.run_at)).where(
+        jobs.c.finished_at.is_(None),
+        jobs.c.run_at > now_ms(connection),
+        jobs.c.lease_until.is_(None),
+        jobs.c.provider.in_(providers),
+    )
+    found = connection.execute(query).scalar_one()
+    return [] if found is None else [found]
+
+
+def _lease(connection: Connection, ids: Sequence[str], owner: str, lease_ms: int) -> list[Job]:
+    if not ids:
+        return []
+    taken = (
+        update(jobs)
+        .where(jobs.c.id.in_(ids))
+        .values(
+            lease_owner=owner,
+            lease_until=now_ms(connection) + lease_ms,
+            lease_epoch=jobs.c.lease_epoch + 1,
+            claims=jobs.c.claims + 1,
+        )
+        .returning(*jobs.c)
+    )
+    by_id = {row.id: _job(row) for row in connection.execute(taken)}
+    return [by_id[job_id] for job_id in ids]
+
+
+def seize(connection: Connection, job_id: str, owner: str) -> Lease | None:
+    """Take the lease of a queued job that nobody holds, due or not, for one transaction of the caller's."""
+    now = now_ms(connection)
+    taken = (
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED.value)
+        .where((jobs.c.lease_until.is_(None)) | (jobs.c.lease_until <= now))
+        .values(lease_owner=owner, lease_until=now + _SEIZE_MS, lease_epoch=jobs.c.lease_epoch + 1)
+        .returning(jobs.c.lease_epoch)
+    )
+    epoch = connection.execute(taken).scalar_one_or_none()
+    return None if epoch is None else Lease(job_id=job_id, owner=owner, epoch=epoch)
+
+
+def renew(connection: Connection, leases: Sequence[Lease], lease_ms: int) -> set[str]:
+    """Prolong leases; return the ids of jobs whose lease is still held. The others are lost for good."""
+    now = now_ms(connection)
+    held = set()
+    for lease in leases:
+        prolonged = update(jobs).where(*_fence(lease, now)).values(lease_until=now + lease_ms)
+        if connection.execute(prolonged).rowcount == 1:
+            held.add(lease.job_id)
+    return held
+
+
+def release_all(connection: Connection, owner: str) -> int:
+    """Free the leases of a worker known to be dead; return how many."""
+    dead = jobs.c.lease_owner == owner
+    return connection.execute(update(jobs).where(dead).values(lease_owner=None, lease_until=None)).rowcount
+
+
+# ---------------------------------------------------------------------------------------------- transition
+
+
+def transition(
+    connection: Connection,
+    lease: Lease,
+    to: JobState,
+    *,
+    run_at: int | None = None,
+    keep_lease: bool = False,
+    event: EventType | None = None,
+    data: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> None:
+    """Move a job, as the holder of its lease, and record the event, in the caller's transaction.
+
+    Raises `LeaseLost`, having written nothing, when the lease is no longer held. A move that is not in
+    `JOB_MOVES` is refused by the database. `run_at` None means at once. The lease is given back unless
+    `keep_lease`; a terminal state always gives it back and queues the job's webhook.
+    """
+    now = now_ms(connection)
+    values: dict[str, Any] = {
+        "state": to.value,
+        "run_at": now if run_at is None else run_at,
+        "updated_at": now,
+        "claims": 0,
+        **changes,
+    }
+    if to in TERMINAL:
+        values["finished_at"] = now
+    if to in TERMINAL or not keep_lease:
+        values |= {"lease_owner": None, "lease_until": None}
+    moved = update(jobs).where(*_fence(lease, now)).values(values).returning(jobs.c.webhook_url)
+    row = connection.execute(moved).one_or_none()
+    if row is None:
+        raise LeaseLost(f"Job {lease.job_id} is no longer held by {lease.owner}")
+    if event is not None:
+        events.append(connection, lease.job_id, event, data or {})
+    if to in TERMINAL and row.webhook_url:
+        queue_webhook(connection, lease.job_id, row.webhook_url)
+
+
+def _fence(lease: Lease, now: int) -> tuple[Any, ...]:
+    return (
+        jobs.c.id == lease.job_id,
+        jobs.c.lease_epoch == lease.epoch,
+        jobs.c.lease_owner == lease.owner,
+        jobs.c.lease_until > now,
+    )
+
+
+def queue_webhook(connection: Connection, job_id: str, url: str) -> None:
+    """Put the delivery of the job's end into the outbox, in the transaction that ends it."""
+    row = {
+        "id": f"msg_{job_id}",
+        "job_id": job_id,
+        "url": url,
+        "event": "completed",
+        "state": "pending",
+        "attempts": 0,
+        "next_at": now_ms(connection),
+    }
+    connection.execute(insert(webhook_outbox).values(row))
+
+
+# ---------------------------------------------------------------------------------------------- rows
+
+
+KEY_LIFETIME_MS = 7 * 86_400_000
+"""How long an idempotency key is kept at least; clients retry within hours."""
+
+
+def _row_of(new: NewJob, now: int) -> dict[str, Any]:
+    request = new.request
+    return {
+        "id": new.id,
+        "owner": request.owner,
+        "state": JobState.QUEUED.value,
+        "provider": request.provider,
+        "model": request.model,
+        "prompt": request.prompt,
+        "parameters": dict(request.parameters),
+        "metadata": dict(request.metadata),
+        "webhook_url": request.webhook_url,
+        "priority": request.priority,
+        "retry_of": request.retry_of,
+        "secret": new.secret,
+        "run_at": now,
+        "attempt": 0,
+        "max_attempts": new.max_attempts,
+        "tries": 0,
+        "claims": 0,
+        "lease_epoch": 0,
+        "lease_owner": None,
+        "lease_until": None,
+        "cancel_requested_at": None,
+        "expires_at": now + new.expiry_ms,
+        "progress": None,
+        "note": "",
+        "output_count": 0,
+        "error_code": None,
+        "error_message": None,
+        "created_at": now,
+        "started_at": None,
+        "updated_at": now,
+        "finished_at": None,
+    }
+
+
+def _key_row_of(new: NewJob, now: int) -> dict[str, Any]:
+    return {
+        "owner": new.request.owner,
+        "key": new.request.idempotency_key,
+        "request_hash": new.request_hash,
+        "job_id": new.id,
+        "expires_at": now + KEY_LIFETIME_MS,
+    }
+
+
+def _job(row: Row[Any]) -> Job:
+    return _job_of(row._asdict())
+
+
+def _job_of(values: Mapping[str, Any]) -> Job:
+    return Job(**{**values, "state": JobState(values["state"])})

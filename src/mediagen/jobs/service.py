@@ -1,0 +1,298 @@
+"""The use cases of jobs, whatever dialect asks: the one door to jobs. Each method is one transaction."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mediagen.artifacts import repository as artifact_rows
+from mediagen.artifacts.model import Artifact
+from mediagen.brokers.base import Broker
+from mediagen.clock import Clock
+from mediagen.db.batch import Batcher
+from mediagen.db.engine import Connection, Database
+from mediagen.errors import Conflict, KeyReused, NotFound
+from mediagen.jobs import calls, events, repository, stats, wishes
+from mediagen.jobs.feed import Feed
+from mediagen.jobs.model import OWNER, CallRecord, EventType, Job, JobEvent, JobRequest
+from mediagen.jobs.repository import JobFilter, NewJob, StoredKey
+from mediagen.jobs.states import TERMINAL, JobState
+from mediagen.jobs.stats import Stats
+from mediagen.jobs.validation import check_input
+from mediagen.providers import Registry
+from mediagen.settings import Settings
+
+_ACCEPTS = 256  # submits that share one statement at most
+_EVENTS = 1000  # of one job, shown at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A wish to generate as a dialect read it from the wire; types and sizes are checked there."""
+
+    prompt: str
+    model: str | None = None  # None takes the default
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    webhook_url: str | None = None
+    priority: int = 0
+    idempotency_key: str | None = None
+    owner: str = OWNER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A job that is durably accepted; `replayed` when the idempotency key named it already."""
+
+    job: Job
+    replayed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """A job with its artifacts."""
+
+    job: Job
+    artifacts: Sequence[Artifact]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDetail(JobView):
+    """A job with all that happened to it."""
+
+    events: Sequence[JobEvent]
+    calls: Sequence[CallRecord]
+
+
+class JobService:
+    """Submit, look at, cancel, retry and delete jobs."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        providers: Registry,
+        broker: Broker,
+        feed: Feed,
+        settings: Settings,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._providers = providers
+        self._broker = broker
+        self._feed = feed
+        self._settings = settings
+        self._accepts = Batcher[NewJob, Submitted](self._accept, _ACCEPTS)
+
+    # ------------------------------------------------------------------------------------------ submit
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """Accept a job; when this returns it is durable and will come to an end.
+
+        The same idempotency key with the same request returns the first job; with another request it raises
+        `KeyReused`. Raises `InvalidRequest` kinds for what no provider would take.
+        """
+        request = self._request_of(submission)
+        provider = self._providers.of_model(request.model)
+        schema = provider.schema_of(request.model)
+        if schema is not None:
+            check_input(schema, provider.input_of(request.prompt, request.parameters), model=request.model)
+        submitted = await self._accepts.add(self._new_job(request))
+        self._broker.ring(submitted.job.id)
+        return submitted
+
+    def _request_of(self, submission: Submission) -> JobRequest:
+        model = submission.model or self._providers.default_model
+        return JobRequest(
+            prompt=submission.prompt,
+            model=model,
+            provider=self._providers.of_model(model).name,
+            parameters=submission.parameters,
+            metadata=submission.metadata,
+            webhook_url=submission.webhook_url,
+            priority=submission.priority,
+            owner=submission.owner,
+            idempotency_key=submission.idempotency_key,
+        )
+
+    def _new_job(self, request: JobRequest) -> NewJob:
+        return NewJob(
+            id=self._clock.new_id(),
+            secret=self._clock.new_secret(),
+            request=request,
+            request_hash=_hash(request),
+            max_attempts=self._settings.max_retries + 1,
+            expiry_ms=int(self._settings.job_expiry * 1000),
+        )
+
+    async def _accept(self, new_jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:
+        return await self._db.transact(lambda connection: accept(connection, new_jobs))
+
+    # ------------------------------------------------------------------------------------------ look
+
+    async def get(self, job_id: str) -> JobView:
+        """Return a job. Raises `NotFound`."""
+        return await self._db.read(lambda connection: _view(connection, job_id))
+
+    async def detail(self, job_id: str) -> JobDetail:
+        """Return a job with its timeline and calls. Raises `NotFound`."""
+
+        def look(connection: Connection) -> JobDetail:
+            view = _view(connection, job_id)
+            return JobDetail(
+                job=view.job,
+                artifacts=view.artifacts,
+                events=events.after(connection, 0, limit=_EVENTS, job_id=job_id),
+                calls=calls.history(connection, [job_id]).get(job_id, []),
+            )
+
+        return await self._db.read(look)
+
+    async def page(self, where: JobFilter, *, before: str | None = None, limit: int = 20) -> list[JobView]:
+        """Return up to `limit` jobs, newest first, with ids below `before`."""
+
+        def look(connection: Connection) -> list[JobView]:
+            found = repository.page(connection, where, before=before, limit=limit)
+            artifacts = artifact_rows.of_jobs(connection, [job.id for job in found])
+            return [JobView(job=job, artifacts=artifacts.get(job.id, [])) for job in found]
+
+        return await self._db.read(look)
+
+    async def stats(self, owner: str = OWNER) -> Stats:
+        """Return the numbers of this moment."""
+        return await self._db.read(lambda connection: stats.collect(connection, owner))
+
+    def follow(self, *, job_id: str | None = None, after: int | None = None) -> AsyncIterator[JobEvent]:
+        """Yield events as they happen, of one job or of all, those after the id `after` first."""
+        return self._feed.follow(after=after, job_id=job_id)
+
+    async def wait(self, job_id: str) -> JobView:
+        """Return the job once it has finished. Raises `NotFound`."""
+        events_of_job = self.follow(job_id=job_id, after=0)
+        try:
+            async for event in events_of_job:
+                if event.type in TERMINAL or event.type == EventType.DELETED:
+                    break
+        finally:
+            await events_of_job.aclose()  # type: ignore[attr-defined]  # it is a generator
+        return await self.get(job_id)
+
+    # ------------------------------------------------------------------------------------------ change
+
+    async def cancel(self, job_id: str) -> JobView:
+        """Ask for the job to be stopped; what the provider has finished by then is still kept.
+
+        Idempotent while the job is at work or canceled. Raises `NotFound`, and `Conflict` for a job that ended.
+        """
+
+        def change(connection: Connection) -> JobView:
+            job = _existing(connection, job_id)
+            if job.finished and job.state is not JobState.CANCELED:
+                raise Conflict(f"The job is {job.status} already and can't be canceled")
+            wishes.request_cancel(connection, job)
+            return _view(connection, job_id)
+
+        view = await self._db.transact(change)
+        self._broker.ring(job_id)
+        return view
+
+    async def retry(self, job_id: str) -> Submitted:
+        """Submit the same request again as a new job; finished jobs are immutable.
+
+        Raises `NotFound`, and `Conflict` unless the job failed or was canceled.
+        """
+        job = (await self.get(job_id)).job
+        if job.state not in (JobState.FAILED, JobState.CANCELED):
+            raise Conflict(f"The job is {job.status}; only a failed or canceled one can be tried again")
+        request = JobRequest(
+            prompt=job.prompt,
+            model=job.model,
+            provider=self._providers.of_model(job.model).name,
+            parameters=job.parameters,
+            metadata=job.metadata,
+            webhook_url=job.webhook_url,
+            priority=job.priority,
+            owner=job.owner,
+            retry_of=job.id,
+        )
+        submitted = await self._accepts.add(self._new_job(request))
+        self._broker.ring(submitted.job.id)
+        return submitted
+
+    async def delete(self, job_id: str) -> None:
+        """Remove a finished job and its files for good. Raises `NotFound`, or `Conflict` while it is at work."""
+
+        def change(connection: Connection) -> None:
+            job = _existing(connection, job_id)
+            if not wishes.delete_finished(connection, job_id):
+                raise Conflict(f"The job is {job.status}; cancel it before deleting it")
+
+        await self._db.transact(change)
+        self._broker.ring(job_id)
+
+
+def accept(connection: Connection, new_jobs: Sequence[NewJob]) -> list[Submitted | Exception]:
+    """Insert jobs whose idempotency key is new; answer the others with the job of the first request."""
+    known: dict[tuple[str, str], StoredKey] = {}
+    for owner in {new.request.owner for new in new_jobs}:
+        keys = [new.request.idempotency_key for new in new_jobs if new.request.owner == owner]
+        stored = repository.keys_of(connection, owner, [key for key in keys if key is not None])
+        known |= {(owner, key): value for key, value in stored.items()}
+    fresh: list[NewJob] = []
+    for new in new_jobs:
+        key = _key(new)
+        if key is None or key not in known:
+            fresh.append(new)
+        if key is not None:
+            known.setdefault(key, StoredKey(request_hash=new.request_hash, job_id=new.id))
+    inserted = {job.id: job for job in (repository.insert_many(connection, fresh) if fresh else [])}
+    return [_answer(connection, new, known, inserted) for new in new_jobs]
+
+
+def _answer(
+    connection: Connection,
+    new: NewJob,
+    known: Mapping[tuple[str, str], StoredKey],
+    inserted: Mapping[str, Job],
+) -> Submitted | Exception:
+    if new.id in inserted:
+        return Submitted(job=inserted[new.id], replayed=False)
+    key = _key(new)
+    assert key is not None
+    stored = known[key]
+    if stored.request_hash != new.request_hash:
+        return KeyReused(
+            f"The idempotency key {key[1]!r} was used for another request; take a new key for a new request"
+        )
+    job = inserted.get(stored.job_id) or repository.get(connection, stored.job_id)
+    if job is None:
+        return Conflict(
+            f"The job of the idempotency key {key[1]!r} was deleted; take a new key to run it again"
+        )
+    return Submitted(job=job, replayed=True)
+
+
+def _key(new: NewJob) -> tuple[str, str] | None:
+    key = new.request.idempotency_key
+    return None if key is None else (new.request.owner, key)
+
+
+def _hash(request: JobRequest) -> str:
+    """Return what tells two requests apart: all that the client asked for, in one canonical form."""
+    asked = replace(request, idempotency_key=None, retry_of=None)
+    canonical = json.dumps(asked.__dict__, sort_keys=True, separators=(",", ":"), default=dict)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _existing(connection: Connection, job_id: str) -> Job:
+    job = repository.get(connection, job_id)
+    if job is None:
+        raise NotFound("Job not found")
+    return job
+
+
+def _view(connection: Connection, job_id: str) -> JobView:
+    job = _existing(connection, job_id)
+    return JobView(job=job, artifacts=artifact_rows.of_jobs(connection, [job_id]).get(job_id, []))

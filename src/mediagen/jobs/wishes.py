@@ -1,0 +1,89 @@
+"""SQL on what happens to jobs from outside a step: cancel, a doorbell, delete, and the passing of time."""
+
+from sqlalchemy import delete, insert, select, update
+
+from mediagen.db.engine import Connection, now_ms
+from mediagen.db.tables import artifacts, idempotency_keys, job_events, jobs, trash, webhook_outbox
+from mediagen.jobs import events
+from mediagen.jobs.model import EventType, Job
+from mediagen.jobs.repository import seize, transition
+from mediagen.jobs.states import JobState
+
+_OWNER = "api"
+EXPIRED = "The job waited longer than JOB_EXPIRY allows; nothing more was tried"
+
+
+def request_cancel(connection: Connection, job: Job) -> None:
+    """Note the wish to cancel and make the job due. A queued job that nobody works on is canceled at once."""
+    now = now_ms(connection)
+    wish = (
+        update(jobs)
+        .where(jobs.c.id == job.id, jobs.c.finished_at.is_(None), jobs.c.cancel_requested_at.is_(None))
+        .values(cancel_requested_at=now, run_at=now, updated_at=now)
+    )
+    if connection.execute(wish).rowcount == 0:
+        return
+    lease = seize(connection, job.id, _OWNER)
+    if lease is None:
+        events.append(connection, job.id, EventType.CANCEL_REQUESTED, {})
+    else:
+        transition(connection, lease, JobState.CANCELED, event=EventType.CANCELED, note="")
+
+
+def ring(connection: Connection, job_id: str) -> None:
+    """Make a job that waits for its provider due now. Changes nothing else: a doorbell, not a fact."""
+    now = now_ms(connection)
+    states = [JobState.WAITING.value, JobState.RECONCILING.value]
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state.in_(states), jobs.c.run_at > now)
+        .values(run_at=now)
+    )
+
+
+def delete_finished(connection: Connection, job_id: str) -> bool:
+    """Remove a finished job with its events and artifacts; their files go to the trash. The ledger stays."""
+    finished = connection.execute(
+        select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.finished_at.is_not(None)).with_for_update()
+    ).one_or_none()
+    if finished is None:
+        return False
+    now = now_ms(connection)
+    keys = list(connection.execute(select(artifacts.c.key).where(artifacts.c.job_id == job_id)).scalars())
+    if keys:
+        connection.execute(insert(trash), [{"key": key, "created_at": now} for key in keys])
+    for table in (artifacts, job_events, webhook_outbox):
+        connection.execute(delete(table).where(table.c.job_id == job_id))
+    connection.execute(delete(jobs).where(jobs.c.id == job_id))
+    events.append(connection, job_id, EventType.DELETED, {})
+    return True
+
+
+def expire(connection: Connection, limit: int = 100) -> int:
+    """Fail queued jobs whose time is over and that nobody holds; return how many."""
+    overdue = (
+        select(jobs.c.id)
+        .where(jobs.c.state == JobState.QUEUED.value, jobs.c.expires_at <= now_ms(connection))
+        .limit(limit)
+    )
+    leases = [seize(connection, job_id, _OWNER) for job_id in connection.execute(overdue).scalars().all()]
+    for lease in filter(None, leases):
+        transition(
+            connection,
+            lease,
+            JobState.FAILED,
+            event=EventType.FAILED,
+            data={"code": "expired", "message": EXPIRED},
+            error_code="expired",
+            error_message=EXPIRED,
+            note="",
+        )
+    return len(leases)
+
+
+def forget_keys(connection: Connection) -> None:
+    """Remove idempotency keys that have expired and whose job is not at work any more."""
+    at_work = select(jobs.c.id).where(jobs.c.id == idempotency_keys.c.job_id, jobs.c.finished_at.is_(None))
+    connection.execute(
+        delete(idempotency_keys).where(idempotency_keys.c.expires_at <= now_ms(connection), ~at_work.exists())
+    )

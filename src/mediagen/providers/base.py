@@ -1,0 +1,254 @@
+"""What a provider is: the class that each back end implements, and the words it answers with.
+
+A provider knows nothing of jobs, databases or storages. It gets a `Call` (one paid create, as the ledger
+knows it) and answers with an outcome or a `Prediction`. Adding one means adding one file here: the registry
+finds it by its module, and `tests/conformance/test_providers.py` tests it from then on.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from mediagen.clock import Clock
+from mediagen.errors import ProviderError
+from mediagen.safefetch import Download, Fetcher
+from mediagen.settings import Settings
+
+
+class Dedupe(StrEnum):
+    """How a provider lets us avoid buying a call twice after its answer was lost."""
+
+    KEY = "key"  # the same create with the same call id joins the first one
+    RECONCILE = "reconcile"  # its predictions can be listed and ours recognised
+    WEBHOOK = "webhook"  # only its webhook names our call; park until that can't come any more
+    NONE = "none"  # it can't be known; the job fails with `outcome_unknown` rather than pay again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a provider can do; the engine asks these, never for a provider's name."""
+
+    dedupe: Dedupe
+    billed: bool  # whether a create costs money
+    synchronous: bool = False  # create answers only when the generation has ended; there is no get
+    lists: bool = False  # follow() looks at many calls with one request
+    creates_per_s: float | None = None  # default rate limit of creates; None takes the setting's
+    max_in_flight: int | None = None  # calls at a time; None for no limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model that a provider can run. `id` is `owner/name`, or `owner/name:version`."""
+
+    id: str
+    provider: str
+    description: str = ""
+    input_schema: Mapping[str, Any] = field(default_factory=dict)  # JSON Schema of `Call.input`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One paid create. `id` is unique for ever and is the idempotency key where the provider takes one."""
+
+    id: str
+    model: str
+    input: Mapping[str, Any]  # prompt and parameters, as `Provider.input_of` made them
+    created_at_ms: int  # when the intent was committed, by the database's clock
+    timeout_s: float  # the generation must end within this; passed on where the provider can enforce it
+    ref: str | None = None  # the provider's own id of it, once known
+    webhook_url: str | None = None  # where the provider may ring when something happened
+
+
+class PredictionStatus(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One output file of a prediction: an address for `Provider.open`, or the bytes themselves."""
+
+    url: str = ""
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a provider says of one call at one moment."""
+
+    ref: str
+    status: PredictionStatus
+    progress: float | None = None  # 0..1; None when unknown
+    outputs: Sequence[Output] = ()  # complete only when succeeded
+    error_code: str | None = None  # set when failed: `moderation`, `prediction_failed`, ...
+    error_message: str | None = None
+    retryable: bool = False  # when failed: the provider's own hiccup, so that buying again may help
+    cost_micros: int | None = None  # millionths of a US dollar; None when unknown
+    call_id: str | None = None  # our call id, where the answer proves it
+    created_at_ms: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status is not PredictionStatus.RUNNING
+
+
+class RejectReason(StrEnum):
+    """Why a create was certainly not carried out, so that nothing was charged."""
+
+    INVALID = "invalid"  # final: the provider refuses this input
+    MODERATION = "moderation"  # final: the provider's safety rules refuse it
+    RATE_LIMITED = "rate_limited"  # wait as told; uses no attempt
+    BUSY = "busy"  # at capacity; wait; uses no attempt
+    UNAUTHORIZED = "unauthorized"  # token, money or rights are missing: all its jobs wait
+    UNREACHABLE = "unreachable"  # nothing was sent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """The provider took the call; `prediction` may have ended already (synchronous providers)."""
+
+    prediction: Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """The call was certainly not carried out and nothing was charged."""
+
+    reason: RejectReason
+    message: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """The call may or may not have been carried out: the answer was lost, late or no answer to trust."""
+
+    message: str
+
+
+Outcome = Accepted | Rejected | Unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderContext:
+    """What a provider may use of the installation."""
+
+    settings: Settings
+    clock: Clock
+    fetcher: Fetcher
+
+
+class Provider(ABC):
+    """A back end that generates. One instance per process, used by many coroutines at a time.
+
+    `create` is the only method that may cost money, and sends at most one request. All others are free and
+    raise `ProviderError` (with `retryable`) when they fail.
+    """
+
+    name: ClassVar[str]
+    """Lower-case, the module's own name; stored with every job."""
+
+    connect_with: ClassVar[str] = ""
+    """The setting that configures it, to be named where it is missing; empty when there is none."""
+
+    fallback: ClassVar[bool] = False
+    """Whether it only serves, by default, where no other provider is configured."""
+
+    takes_any_model: ClassVar[bool] = False
+    """Whether `accepts` says yes to any well-formed name; such providers are asked after the others."""
+
+    stands_in: bool = False
+    """Set by the registry on a fallback that is the only provider: it then takes any model name."""
+
+    default_model: str
+    """The model of a job that names none."""
+
+    capabilities: Capabilities
+
+    def __init__(self, context: ProviderContext) -> None:
+        self.context = context
+
+    @classmethod
+    @abstractmethod
+    def from_env(cls, context: ProviderContext) -> Self | None:
+        """Return the provider as the environment configures it, or None when it is not configured.
+
+        Raises `SettingsError` naming the setting when the configuration is wrong.
+        """
+
+    @abstractmethod
+    def accepts(self, model: str) -> bool:
+        """Tell from the name alone, without I/O, whether jobs of `model` go to this provider."""
+
+    @abstractmethod
+    async def models(self) -> Sequence[Model]:
+        """Return the models to offer, the default one first. May be cached; never raises for a slow network."""
+
+    def schema_of(self, model: str) -> Mapping[str, Any] | None:
+        """Return the JSON Schema of the model's input if known without I/O, else None (nothing is checked)."""
+        return None
+
+    def input_of(self, prompt: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the provider's input. A parameter never overrides the prompt."""
+        return {**parameters, "prompt": prompt}
+
+    @abstractmethod
+    async def create(self, call: Call, *, send_by: float) -> Outcome:
+        """Buy one generation: send one request, never retry, and classify the answer.
+
+        Nothing is sent after `send_by` (by `Clock.monotonic`): that is `Rejected(UNREACHABLE)`.
+        Never raises for anything that the network or the provider does.
+        """
+
+    @abstractmethod
+    async def get(self, call: Call) -> Prediction:
+        """Look at one accepted call by its `ref`. Raises `PredictionGone` when the provider forgot it."""
+
+    async def follow(self, calls: Sequence[Call]) -> Mapping[str, Prediction]:
+        """Look at many accepted calls at once; returns by call id those that were found.
+
+        Only asked when `capabilities.lists`; calls missing from the answer are looked at one by one.
+        """
+        raise ProviderError(f"{self.name} can't list predictions")
+
+    @abstractmethod
+    async def cancel(self, call: Call) -> None:
+        """Ask the provider to stop. Idempotent; does not wait, and a call that has ended is no error."""
+
+    async def find(self, call: Call) -> Sequence[Prediction]:
+        """Return the predictions that may be this call whose answer was lost, the surest first.
+
+        One with `call_id` set is proved to be ours; the others have the same model and input and were made
+        at the right time. Empty means that the provider shows none now. Only for `Dedupe.RECONCILE`.
+        """
+        raise ProviderError(f"{self.name} can't list predictions")
+
+    def open(self, output: Output) -> AbstractAsyncContextManager[Download]:
+        """Open one output for reading, with the byte cap and deadline of `safefetch`. Raises `FetchError`."""
+        if output.data is not None:
+            return self.context.fetcher.inline(output.data)
+        return self.context.fetcher.open(output.url, trusts=self.trusts)
+
+    def trusts(self, url: str) -> bool:
+        """Tell whether the URL is at an origin that the operator configured or the provider is known for.
+
+        Such URLs are fetched whatever address they resolve to; all others obey the rules of `safefetch`.
+        """
+        return False
+
+    def look_again_s(self, elapsed_s: float) -> float:
+        """Return the pause before the next look at a call that runs since `elapsed_s`."""
+        return min(5.0, max(0.5, elapsed_s / 10))
+
+    async def check(self) -> str:
+        """Return a short sentence on its health for `doctor`; raises `ProviderError` when it is down."""
+        return "configured"
+
+    async def close(self) -> None:
+        """Free connections. Idempotent."""
+        return

@@ -1,0 +1,318 @@
+"""Cog (https://cog.run): one model on a server of one's own.
+
+A call is one `PUT /predictions/{call id}` whose answer comes when the generation has ended, with the files in
+it. What Cog 0.23 does with it, and so what the outcomes rest on:
+
+- It runs as many predictions at a time as it has slots and answers 409 to the others, 503 before it is ready.
+- It stops a prediction whose connection is lost. A lost answer therefore costs nothing but time.
+- The same PUT while the prediction runs starts no second one: it answers 202 with the state of the moment and
+  does not wait for the end. After the end it runs again. Nothing can be read later (GET is 405).
+- A failing model is an HTTP 200 with `status: failed`.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings
+from yarl import URL
+
+from mediagen.errors import FetchError, InvalidRequest, ProviderError
+from mediagen.providers.base import (
+    Accepted,
+    Call,
+    Capabilities,
+    Dedupe,
+    Model,
+    Outcome,
+    Output,
+    Prediction,
+    PredictionStatus,
+    Provider,
+    ProviderContext,
+    Rejected,
+    RejectReason,
+    Unknown,
+)
+from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, path_of
+from mediagen.settings import ENV_CONFIG, load
+
+_REFUSALS = {
+    409: RejectReason.BUSY,
+    **dict.fromkeys((400, 413, 415, 422), RejectReason.INVALID),
+    **dict.fromkeys((301, 302, 303, 307, 308, 404, 405), RejectReason.UNREACHABLE),
+    # By something that stands in front of Cog:
+    **dict.fromkeys((401, 402, 403), RejectReason.UNAUTHORIZED),
+    429: RejectReason.RATE_LIMITED,
+}
+_PAUSES_S = {409: 1.0, 503: 5.0}  # a model's set-up takes from seconds to minutes
+_LOOK_S = 5.0  # how long the free looks at health and schema may take
+_SCHEMA_FRESH_S = 60.0
+_WRAPPED = re.compile(r"^(Prediction failed: )+")
+_UNSAFE = re.compile(
+    r"\bnsfw\b|safety (check|filter|system)|content polic|moderat(ed|ion)|flagged as|sensitive content", re.I
+)
+
+
+class CogSettings(BaseSettings):
+    """The settings of this provider."""
+
+    model_config = ENV_CONFIG
+
+    cog_url: str = Field(
+        "", description="Address of a Cog server, such as http://127.0.0.1:5000; empty uses none."
+    )
+    cog_model: str = Field(
+        "cog/predictor",
+        pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?$",
+        description="Name that the Cog server's model goes by, as owner/name.",
+    )
+    cog_concurrency: int = Field(
+        1, ge=1, le=1000, description="Predictions that the Cog server runs at a time; more wait here."
+    )
+
+    @field_validator("cog_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if "@" in parts.netloc:
+            raise ValueError("a user name can't be part of the address; write http://host:port")
+        has_host = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        if value and (not has_host or parts.query or parts.fragment):
+            raise ValueError(f"{value!r} is no address; write http://host:port")
+        return value.rstrip("/")
+
+
+class CogProvider(Provider):
+    """Runs the one model of a Cog server. `Prediction.ref` is the call's own id."""
+
+    name = "cog"
+
+    def __init__(self, context: ProviderContext, settings: CogSettings) -> None:
+        super().__init__(context)
+        self.default_model = settings.cog_model
+        self.capabilities = Capabilities(
+            dedupe=Dedupe.KEY, billed=False, synchronous=True, max_in_flight=settings.cog_concurrency
+        )
+        self._url = settings.cog_url
+        self._http = ProviderHTTP(
+            settings.cog_url,
+            clock=context.clock,
+            max_answer_bytes=context.settings.max_output_bytes // 3 * 4 + 1024**2,  # files come as base64
+        )
+        self._schema: Mapping[str, Any] | None = None
+        self._schema_due = -math.inf  # monotonic
+
+    @classmethod
+    def from_env(cls, context: ProviderContext) -> Self | None:
+        settings = load(CogSettings)
+        return cls(context, settings) if settings.cog_url else None
+
+    def accepts(self, model: str) -> bool:
+        return model == self.default_model or model.startswith("cog/")
+
+    async def models(self) -> Sequence[Model]:
+        """Return the one model; its schema is looked up at most once a minute and kept when Cog is down."""
+        now = self.context.clock.monotonic()
+        if now >= self._schema_due:
+            self._schema_due = now + _SCHEMA_FRESH_S
+            self._schema = await self._look_up_schema() or self._schema
+        return [
+            Model(
+                id=self.default_model,
+                provider=self.name,
+                description=f"The model of the Cog server at {self._url}",
+                input_schema=self._schema or {},
+            )
+        ]
+
+    def schema_of(self, model: str) -> Mapping[str, Any] | None:
+        return self._schema
+
+    async def create(self, call: Call, *, send_by: float) -> Outcome:
+        """Run the prediction and hold the line until it has ended.
+
+        After `call.timeout_s` the line is cut and Cog is told to stop: once it confirms that, or no longer
+        knows the prediction, the call has failed as `timed_out`. When it does not answer, and when the line
+        broke earlier, the outcome is `Unknown`. So it is while an earlier request with this id is still
+        running or just being stopped; the same call may then be created again.
+        """
+        deadline = self.context.clock.monotonic() + call.timeout_s
+        try:
+            answer = await self._http.send_once(
+                "PUT", _path(call), {"input": dict(call.input)}, send_by=send_by, timeout_s=call.timeout_s
+            )
+        except InvalidRequest as error:
+            return Rejected(reason=RejectReason.INVALID, message=str(error))
+        match answer:
+            case NotSent():
+                return Rejected(reason=RejectReason.UNREACHABLE, message=answer.message)
+            case Ambiguous() if self.context.clock.monotonic() >= deadline:
+                return await self._give_up(call)
+            case Ambiguous():
+                return Unknown(message=answer.message)
+        return await self._carried_out(call, answer) if answer.ok else self._refused(answer)
+
+    async def get(self, call: Call) -> Prediction:
+        raise ProviderError("Cog keeps no predictions: its one answer is that to the create")
+
+    async def cancel(self, call: Call) -> None:
+        path = f"{_path(call)}/cancel"
+        answer = await self._http.exchange("POST", path, timeout_s=10)
+        if not answer.ok and answer.status != 404:
+            raise self._http.refused(f"POST {path}", answer)
+
+    def trusts(self, url: str) -> bool:
+        try:
+            return _origin(url) == _origin(self._url)
+        except ValueError:
+            return False
+
+    async def check(self) -> str:
+        """Return its state and version; raises `ProviderError` unless it is ready or busy."""
+        health = _object(await self._http.read("GET", "/health-check", timeout_s=_LOOK_S))
+        status = self._http.clean(str(health.get("status")))
+        version = self._http.clean(str(_object(health.get("version")).get("coglet")))
+        if status not in ("READY", "BUSY"):
+            raise ProviderError(f"the Cog server at {self._url} is {status}; see its log")
+        return f"{status.lower()}, coglet {version}"
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def _give_up(self, call: Call) -> Outcome:
+        message = f"no answer within {call.timeout_s:g} s"
+        try:
+            await self.cancel(call)
+        except ProviderError as error:
+            return Unknown(message=f"{message}, and whether Cog stopped is not known: {error}")
+        return Accepted(prediction=_failed(call, "timed_out", message))
+
+    async def _carried_out(self, call: Call, answer: Answer) -> Outcome:
+        said = _object(answer.json)
+        match said.get("status"):
+            case "succeeded":
+                return Accepted(prediction=await self._succeeded(call, said.get("output")))
+            case "failed":
+                return Accepted(prediction=self._failed_by_itself(call, said.get("error")))
+            case "canceled" if answer.status == 200:
+                return Accepted(prediction=_ended(call, PredictionStatus.CANCELED))
+            case "starting" | "processing" | "canceled":
+                return Unknown(message="an earlier request with this id has not ended yet")
+        return Unknown(message="the answer is not that of a Cog server")
+
+    def _refused(self, answer: Answer) -> Outcome:
+        """Classify an answer that is no success."""
+        message = f"HTTP {answer.status}: {_bad_fields(answer.json) or self._http.problem(answer)}"
+        reason = _REFUSALS.get(answer.status)
+        if answer.status == 503 and _object(answer.json).get("status") == "failed":
+            reason = RejectReason.BUSY  # Cog's own 503, before it is ready; a proxy's may mean anything
+        if reason is RejectReason.UNREACHABLE:
+            message = f"no Cog server is at {self._url}, check COG_URL: {message}"
+        if reason is None:
+            return Unknown(message=self._http.clean(message))
+        pause_s = self._http.retry_after_s(answer) or _PAUSES_S.get(answer.status)
+        return Rejected(reason=reason, message=self._http.clean(message), retry_after_s=pause_s)
+
+    async def _succeeded(self, call: Call, output: Any) -> Prediction:
+        try:
+            outputs = [await self._output(address) for address in _addresses(output)]
+        except FetchError as error:
+            return _failed(call, "bad_output", self._http.clean(str(error)))
+        if not outputs:
+            return _failed(call, "bad_output", "the model answered without a file")
+        return _ended(call, PredictionStatus.SUCCEEDED, outputs=outputs)
+
+    async def _output(self, address: str) -> Output:
+        if not _is_inline(address):
+            return Output(url=address)
+        async with self.context.fetcher.open(address) as download:
+            return Output(data=b"".join([chunk async for chunk in download.chunks]))
+
+    def _failed_by_itself(self, call: Call, error: Any) -> Prediction:
+        said = str(error or "no reason given")
+        text = self._http.clean(_WRAPPED.sub("", said, count=1))
+        if _UNSAFE.search(text):
+            return _failed(call, "moderation", text)
+        # What the model's code raised comes wrapped; the rest is Cog's own trouble, such as "Worker crashed".
+        is_hiccup = not _WRAPPED.match(said) or "out of memory" in text.lower()
+        return _failed(call, "prediction_failed", text, retryable=is_hiccup)
+
+    async def _look_up_schema(self) -> Mapping[str, Any] | None:
+        try:
+            document = await self._http.read("GET", "/openapi.json", timeout_s=_LOOK_S)
+        except ProviderError:
+            return None  # not ready, or built without a schema: jobs run all the same
+        schemas = _object(_object(_object(document).get("components")).get("schemas"))
+        return _object(_inlined(schemas.get("Input"), schemas)) or None
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = URL(url)
+    return parts.scheme, parts.host, parts.port
+
+
+def _path(call: Call) -> str:
+    return path_of("predictions", call.id)
+
+
+def _ended(call: Call, status: PredictionStatus, outputs: Sequence[Output] = ()) -> Prediction:
+    return Prediction(ref=call.id, status=status, outputs=tuple(outputs), call_id=call.id, cost_micros=0)
+
+
+def _failed(call: Call, code: str, message: str, *, retryable: bool = False) -> Prediction:
+    return Prediction(
+        ref=call.id,
+        status=PredictionStatus.FAILED,
+        error_code=code,
+        error_message=message,
+        retryable=retryable,
+        call_id=call.id,
+        cost_micros=0,
+    )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _bad_fields(problem: Any) -> str:
+    """Return which inputs Cog refuses and why, from `{"detail": [{"loc": [..., name], "msg": ...}]}`."""
+    details = _object(problem).get("detail")
+    named = [_object(detail) for detail in details] if isinstance(details, list) else []
+    return "; ".join(f"{_last(d.get('loc'))}: {d['msg']}" for d in named if "msg" in d)
+
+
+def _last(location: Any) -> Any:
+    return location[-1] if isinstance(location, list) and location else "input"
+
+
+def _addresses(output: Any) -> Iterator[str]:
+    """Yield the addresses of files in a model's output, in order: one, a list, or the fields of an object."""
+    if isinstance(output, str) and (_is_inline(output) or output.startswith(("http://", "https://"))):
+        yield output
+    elif isinstance(output, (list, dict)):
+        for part in output.values() if isinstance(output, dict) else output:
+            yield from _addresses(part)
+
+
+def _is_inline(address: str) -> bool:
+    return address[:5].lower() == "data:"
+
+
+def _inlined(node: Any, schemas: Mapping[str, Any], inside: frozenset[str] = frozenset()) -> Any:
+    """Return the schema with its references replaced, so that it stands alone.
+
+    One to nothing, or to a schema that it stands in itself, becomes `{}`, which accepts all.
+    """
+    if isinstance(node, list):
+        return [_inlined(item, schemas, inside) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if isinstance(reference := node.get("$ref"), str):
+        name = reference.removeprefix("#/components/schemas/")
+        return {} if name in inside else _inlined(schemas.get(name, {}), schemas, inside | {name})
+    return {key: _inlined(value, schemas, inside) for key, value in node.items()}

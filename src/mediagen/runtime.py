@@ -1,0 +1,213 @@
+"""Settings in, a running installation out: builds every part once, and closes them in the opposite order."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from mediagen.artifacts.service import ArtifactService
+from mediagen.artifacts.thumbnails import Thumbnailer
+from mediagen.brokers.base import Broker
+from mediagen.brokers.inprocess import InProcessBroker
+from mediagen.clock import Clock, SystemClock
+from mediagen.db.engine import Database, SQLiteDatabase
+from mediagen.db.migrate import migrate_sqlite
+from mediagen.errors import SettingsError
+from mediagen.jobs.feed import Feed
+from mediagen.jobs.gates import GatePolicy
+from mediagen.jobs.service import JobService
+from mediagen.jobs.view import Links
+from mediagen.providers import Registry, load_registry, provider_classes
+from mediagen.providers.base import ProviderContext
+from mediagen.safefetch import Fetcher
+from mediagen.settings import Settings
+from mediagen.storages.base import Storage
+from mediagen.storages.local import LocalStorage
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """What signs; made at the first start and kept in DATA_DIR, readable by the owner alone."""
+
+    webhook: str  # whsec_...: our webhooks to users
+    hook: bytes  # marks the addresses at which providers may ring
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Everything that the API, the worker and the commands are made from. One per process."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    storage: Storage
+    broker: Broker
+    providers: Registry
+    fetcher: Fetcher
+    feed: Feed
+    jobs: JobService
+    artifacts: ArtifactService
+    secrets: Secrets
+    links: Links
+    closing: AsyncExitStack
+
+    @classmethod
+    async def start(cls, settings: Settings, clock: Clock | None = None) -> Self:
+        """Build and open every part; migrates the database first. Raises `SettingsError` with the way out."""
+        clock = clock or SystemClock()
+        async with AsyncExitStack() as stack:
+            keys = load_secrets(settings)
+            db = await _open_database(settings, clock)
+            stack.push_async_callback(db.close)
+            storage = build_storage(settings)
+            await storage.start()
+            stack.push_async_callback(storage.close)
+            fetcher = Fetcher(max_bytes=settings.max_output_bytes)
+            stack.push_async_callback(fetcher.close)
+            providers = load_registry(ProviderContext(settings=settings, clock=clock, fetcher=fetcher))
+            stack.push_async_callback(providers.close)
+            broker = InProcessBroker()
+            stack.push_async_callback(broker.close)
+            feed = Feed(db)
+            stack.push_async_callback(feed.close)
+            artifacts = ArtifactService(db, storage, Thumbnailer())
+            stack.push_async_callback(artifacts.close)
+            jobs = JobService(
+                db=db, clock=clock, providers=providers, broker=broker, feed=feed, settings=settings
+            )
+            _say_mode(providers)
+            return cls(
+                settings=settings,
+                clock=clock,
+                db=db,
+                storage=storage,
+                broker=broker,
+                providers=providers,
+                fetcher=fetcher,
+                feed=feed,
+                jobs=jobs,
+                artifacts=artifacts,
+                secrets=keys,
+                links=build_links(settings),
+                closing=stack.pop_all(),
+            )
+
+    async def close(self) -> None:
+        """Close every part. Idempotent."""
+        await self.closing.aclose()
+
+    def policies(self) -> dict[str, GatePolicy]:
+        """Return how fast and how many calls may go to each provider."""
+        default = self.settings.provider_creates_per_s
+        return {
+            provider.name: GatePolicy(
+                creates_per_s=provider.capabilities.creates_per_s or default,
+                max_in_flight=provider.capabilities.max_in_flight,
+            )
+            for provider in self.providers
+        }
+
+    def hook_url(self, provider: str, call_id: str) -> str | None:
+        """Return where a provider may ring when something happened to a call; None without PUBLIC_URL.
+
+        The address names the call, so that the provider's own list tells whose it is, and can't be guessed.
+        """
+        if not self.settings.public_url:
+            return None
+        return self.links.absolute(f"/hooks/{provider}/{hook_token(self.secrets.hook, call_id)}/{call_id}")
+
+
+def hook_token(key: bytes, call_id: str) -> str:
+    """Return what proves that a hook's address was made by us."""
+    digest = hmac.new(key, call_id.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:18]).decode()
+
+
+def build_links(settings: Settings) -> Links:
+    """Return where clients reach this server. Without PUBLIC_URL links are paths of this host and port."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    own = f"http://{host}:{settings.port}"
+    return Links(prefix=settings.api_v1_prefix, base_url=settings.public_url.rstrip("/") or own)
+
+
+def build_storage(settings: Settings) -> Storage:
+    """Return the storage that the settings name."""
+    if settings.storage_type != "local":
+        raise SettingsError(
+            f"STORAGE_TYPE={settings.storage_type!r} is not available in this version; use 'local'"
+        )
+    return LocalStorage(settings.artifacts_dir, settings.min_free_bytes)
+
+
+def sqlite_path(settings: Settings) -> Path:
+    """Return the file that DATABASE_URL names. Raises `SettingsError` for databases of other kinds."""
+    if not settings.database_url:
+        return settings.data_dir / "mediagen.db"
+    url = urlsplit(settings.database_url)
+    if url.scheme.partition("+")[0] != "sqlite":
+        raise SettingsError(
+            f"DATABASE_URL names a {url.scheme!r} database, which this version does not have; use sqlite:///path"
+        )
+    path = unquote(url.path)[1:]
+    if not path or path == ":memory:":
+        raise SettingsError(
+            "DATABASE_URL must name a file, such as sqlite:///data/mediagen.db: memory forgets jobs"
+        )
+    return Path(path)
+
+
+async def _open_database(settings: Settings, clock: Clock) -> Database:
+    path = sqlite_path(settings)
+    migrate_sqlite(path)
+    db = SQLiteDatabase(path, clock)
+    await db.start()
+    return db
+
+
+def load_secrets(settings: Settings) -> Secrets:
+    """Return the installation's secrets, making those that are missing."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        hook = _secret_file(folder / "hook.key")
+        webhook = settings.webhook_secret or f"whsec_{_secret_file(folder / 'webhook.key')}"
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR={str(folder)!r} can't be written: {error.strerror}") from error
+    return Secrets(webhook=webhook, hook=base64.b64decode(hook))
+
+
+def _secret_file(path: Path) -> str:
+    """Return what the file holds; the first process makes it, whole or not at all."""
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(base64.b64encode(secrets.token_bytes(32)).decode())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # fails when another process was first
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+def _say_mode(providers: Registry) -> None:
+    if providers.mock_mode:
+        names = " or ".join(kind.connect_with for kind in provider_classes() if kind.connect_with)
+        log.warning(
+            "provider.mock_mode",
+            say=f"MOCK MODE: no provider is connected; pictures are drawn here and cost nothing. Set {names}.",
+        )

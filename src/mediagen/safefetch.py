@@ -1,0 +1,357 @@
+"""The only client for URLs that users or providers give.
+
+Such a URL may point at this machine, at the cloud's metadata, or at a server that sends for ever. So each hop
+is parsed strictly, its name looked up once, every answer checked, and the connection made to exactly these
+addresses (TLS name and Host stay those of the URL). Size, time and rate are bounded, and nothing that could
+be a credential is sent: no cookies, no user names, no proxy or netrc of the environment.
+"""
+
+import asyncio
+import base64
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes, urljoin
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from mediagen.addresses import Resolver, SystemResolver, check_port, is_public, parse_url
+from mediagen.errors import FetchBlocked, FetchError, FetchGone, FetchTooLarge
+
+_MAX_REDIRECTS = 3
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WHOLE_FILE = frozenset({200, 203})  # 206 is a part, 202 and 204 are no file yet
+_TRY_AGAIN = frozenset({408, 425, 429})
+_CHUNK_BYTES = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A file on its way in. Its bytes can be read once, inside the `async with` that opened it."""
+
+    chunks: AsyncIterator[bytes]  # raises `FetchError` or a subclass while iterating
+    size_bytes: int | None  # as announced, and then true or an error; None when it was not
+    media_type: str | None  # as claimed, lower case, without parameters; never to be trusted
+
+
+def _never(_url: str) -> bool:
+    return False
+
+
+def _any_address(_address: str) -> bool:
+    return True
+
+
+class Fetcher:
+    """Fetch files from, and post webhooks to, URLs that nobody vouches for. One per process and event loop.
+
+    `permits` is the address policy and `resolver` the source of addresses; both are replaced in tests only.
+    `tls` holds the certificates to trust; None takes the system's. Raises `FetchError` and its subclasses for
+    all that the network and the other side can do.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        total_timeout_s: float = 300,
+        connect_timeout_s: float = 5,
+        min_bytes_per_s: int = 1024,
+        stall_s: float = 10,
+        resolver: Resolver | None = None,
+        permits: Callable[[str], bool] = is_public,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Set the bounds of every fetch; the rate is checked over each `stall_s` seconds of waiting."""
+        self._max_bytes = max_bytes
+        self._total_timeout_s = total_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._min_bytes_per_s = min_bytes_per_s
+        self._stall_s = stall_s
+        self._system = SystemResolver()
+        self._resolver = resolver or self._system
+        self._permits = permits
+        self._tls = tls
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    @asynccontextmanager
+    async def open(self, url: str, *, trusts: Callable[[str], bool] = _never) -> AsyncIterator[Download]:
+        """Open the file at an http, https or data URL for reading.
+
+        A hop whose URL `trusts` accepts may go to any port and address; nothing else is relaxed for it.
+        The whole time counts, the reader's included. Raises `FetchBlocked` before anything is sent to a
+        forbidden address, `FetchGone` for a dead link, `FetchTooLarge`, else `FetchError`.
+        """
+        if url[:5].lower() == "data:":
+            data, media_type = await asyncio.to_thread(_decode_data_url, url, self._max_bytes)
+            async with self._whole(data, media_type) as download:
+                yield download
+            return
+        deadline = asyncio.get_running_loop().time() + self._total_timeout_s
+        response = await self._follow(url, trusts, deadline)
+        try:
+            self._check(response)
+            async with aclosing(self._read(response, deadline)) as chunks:
+                yield Download(
+                    chunks=chunks,
+                    size_bytes=response.content_length,
+                    media_type=_essence(response.headers.get("Content-Type", "")),
+                )
+        finally:
+            response.close()
+
+    @asynccontextmanager
+    async def inline(self, data: bytes) -> AsyncIterator[Download]:
+        """Open bytes that are here already, under the same byte cap. Raises `FetchTooLarge`."""
+        async with self._whole(data, None) as download:
+            yield download
+
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        allow_private: bool = False,
+        timeout_s: float = 15,
+    ) -> int:
+        """Send a webhook once and return the status of the answer, whatever it is; follow no redirects.
+
+        Only https to a public address, unless `allow_private`: then http, any port and any address too.
+        What the receiver says in its body is not waited for. Raises `FetchBlocked` or `FetchError`.
+        """
+        target = parse_url(url)
+        if not allow_private:
+            check_port(target)
+            if target.scheme != "https":
+                raise FetchBlocked(f"a webhook to {target.host!r} must use https")
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        response = await self._request(
+            "POST",
+            target,
+            trusted=allow_private,
+            deadline=deadline,
+            data=body,
+            headers=headers,
+        )
+        response.close()
+        return response.status
+
+    async def close(self) -> None:
+        """Close all connections. Idempotent; the fetcher can't be used afterwards."""
+        for session in self._sessions.values():
+            await session.close()
+        self._system.close()
+
+    async def _follow(
+        self, url: str, trusts: Callable[[str], bool], deadline: float
+    ) -> aiohttp.ClientResponse:
+        for _ in range(_MAX_REDIRECTS + 1):
+            target = parse_url(url)
+            trusted = trusts(str(target))
+            if not trusted:
+                check_port(target)
+            response = await self._request("GET", target, trusted=trusted, deadline=deadline)
+            if response.status not in _REDIRECTS:
+                return response
+            response.close()
+            url = _redirected(target, response.headers.get("Location", ""))
+        raise FetchBlocked(f"{target.host!r} redirects again after {_MAX_REDIRECTS} redirects")
+
+    async def _request(
+        self, method: str, target: URL, *, trusted: bool, deadline: float, **options: Any
+    ) -> aiohttp.ClientResponse:
+        try:
+            async with asyncio.timeout_at(deadline):
+                session = self._session(trusted)
+                return await session.request(method, target, allow_redirects=False, **options)
+        except TimeoutError as error:
+            raise FetchError(f"{target.host!r} gave no answer in time; try again later") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _broken(target, error) from error
+
+    def _session(self, trusted: bool) -> aiohttp.ClientSession:
+        """Return the session for trusted or other URLs: one must never reuse a connection of the other."""
+        if trusted not in self._sessions:
+            guard = _Guard(self._resolver, _any_address if trusted else self._permits)
+            self._sessions[trusted] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    resolver=guard,
+                    socket_factory=guard.socket,
+                    use_dns_cache=False,
+                    ssl=self._tls or True,
+                    limit=0,  # the worker bounds how much runs at a time; waiting here would eat the deadline
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept-Encoding": "identity", "User-Agent": "mediagen"},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._sessions[trusted]
+
+    def _check(self, response: aiohttp.ClientResponse) -> None:
+        host, status = response.url.host, response.status
+        if 400 <= status < 500 and status not in _TRY_AGAIN:
+            raise FetchGone(f"{host!r} answered {status}; the link is dead, ask for a new one")
+        if status not in _WHOLE_FILE:
+            raise FetchError(f"{host!r} answered {status} in place of a file; try again later")
+        encodings = {
+            e.strip().lower() for e in ",".join(response.headers.getall("Content-Encoding", ())).split(",")
+        }
+        if encodings - {"", "identity"}:
+            raise FetchBlocked(f"{host!r} sent a compressed body although only a plain one was asked for")
+        self._check_size(response.content_length or 0)
+
+    def _check_size(self, size_bytes: int) -> None:
+        if size_bytes > self._max_bytes:
+            raise FetchTooLarge(f"the file is larger than the {self._max_bytes} bytes allowed")
+
+    async def _read(self, response: aiohttp.ClientResponse, deadline: float) -> AsyncGenerator[bytes, None]:
+        time = asyncio.get_running_loop().time
+        pace = _Pace(self._min_bytes_per_s, self._stall_s)
+        total = 0
+        while (start := time()) < deadline:
+            chunk = await _receive(response, until=min(deadline, start + pace.left_s))
+            if chunk == b"":
+                return
+            total += len(chunk or b"")
+            self._check_size(total)
+            pace.count(len(chunk or b""), time() - start)
+            if chunk:
+                yield chunk
+        raise FetchError(f"{response.url.host!r} took longer than {self._total_timeout_s} s; try again later")
+
+    @asynccontextmanager
+    async def _whole(self, data: bytes, media_type: str | None) -> AsyncIterator[Download]:
+        self._check_size(len(data))
+        async with aclosing(_slices(data)) as chunks:
+            yield Download(chunks=chunks, size_bytes=len(data), media_type=media_type)
+
+
+class _Guard(AbstractResolver):
+    """Let a connector reach permitted addresses only, those of a name and those that stand in a URL."""
+
+    def __init__(self, resolver: Resolver, permits: Callable[[str], bool]) -> None:
+        self._resolver = resolver
+        self._permits = permits
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a name. Raises `FetchBlocked` when any of them is forbidden."""
+        answers = await self._resolver(host, port)
+        if not answers:
+            raise OSError(f"{host!r} has no address")
+        for address, _ in answers:
+            self._check(address, host)
+        return [_answer(host, address, at_port) for address, at_port in answers]
+
+    def socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """Return a socket for the address that is about to be connected to: no way leads past here.
+
+        The connector doesn't resolve addresses that stand in the URL, so this is where those are judged.
+        """
+        family, kind, protocol, _, (address, *_) = info
+        self._check(str(address), str(address))
+        return socket.socket(family, kind, protocol)
+
+    async def close(self) -> None:
+        """Do nothing: the resolver is the fetcher's."""
+
+    def _check(self, address: str, host: str) -> None:
+        if not self._permits(address):
+            raise FetchBlocked(f"{host!r} is not at a public address; give a URL that anybody can reach")
+
+
+def _answer(host: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(
+        hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
+    )
+
+
+class _Pace:
+    """The least rate: in each window of waiting for the other side, so many bytes must come.
+
+    Only waiting counts, so a slow reader is not taken for a slow server.
+    """
+
+    def __init__(self, min_bytes_per_s: int, window_s: float) -> None:
+        self._min_bytes = min_bytes_per_s * window_s
+        self._window_s = window_s
+        self._begin()
+
+    def _begin(self) -> None:
+        self.left_s = self._window_s
+        self._received = 0
+
+    def count(self, received: int, waited_s: float) -> None:
+        """Add what came and how long it took. Raises `FetchError` at the end of a window with too little."""
+        self.left_s -= waited_s
+        self._received += received
+        if self.left_s > 0:
+            return
+        if self._received < self._min_bytes:
+            raise FetchError(f"only {self._received} bytes came in {self._window_s} s; try again later")
+        self._begin()
+
+
+async def _receive(response: aiohttp.ClientResponse, *, until: float) -> bytes | None:
+    """Return the next bytes, b"" at the end of the body, or None when nothing came in time."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await response.content.readany()
+    except TimeoutError:
+        return None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise _broken(response.url, error) from error
+
+
+def _broken(url: URL, error: Exception) -> FetchError:
+    # Only the kind of the error: its text may hold the whole URL, and that may be signed.
+    return FetchError(f"the connection to {url.host!r} failed ({type(error).__name__}); try again later")
+
+
+def _redirected(url: URL, location: str) -> str:
+    if not location:
+        raise FetchError(f"{url.host!r} redirects without saying where; try again later")
+    try:
+        return urljoin(str(url), location)
+    except ValueError as error:
+        raise FetchBlocked(f"{url.host!r} redirects to a malformed URL") from error
+
+
+def _essence(content_type: str) -> str | None:
+    return content_type.partition(";")[0].strip().lower() or None
+
+
+async def _slices(data: bytes) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(data), _CHUNK_BYTES):
+        yield data[start : start + _CHUNK_BYTES]
+
+
+def _decode_data_url(url: str, max_bytes: int) -> tuple[bytes, str | None]:
+    """Return the bytes and media type of a data URL (RFC 2397); what is too large is not decoded."""
+    head, comma, payload = url[5:].partition(",")
+    if not comma:
+        raise FetchBlocked("a data: URL has a comma before its data; this one has none")
+    media_type, *parameters = head.split(";")
+    is_base64 = bool(parameters) and parameters[-1].strip().lower() == "base64"
+    least_bytes = len(payload) - 2 * payload.count("%")
+    if is_base64:
+        least_bytes = least_bytes // 4 * 3 - 2
+    if least_bytes > max_bytes:
+        raise FetchTooLarge(f"the data: URL holds more than the {max_bytes} bytes allowed")
+    try:
+        data = unquote_to_bytes(payload)
+        if is_base64:
+            data = base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
+    except ValueError as error:
+        raise FetchBlocked("the data: URL is malformed; check its base64") from error
+    return data, media_type.strip().lower() or None

@@ -1,0 +1,111 @@
+"""The server process: the API and, in it, the worker."""
+
+import asyncio
+import gc
+import ipaddress
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from mediagen.api.app import build_app
+from mediagen.errors import SettingsError
+from mediagen.runtime import Runtime
+from mediagen.settings import Settings
+from mediagen.worker.embedded import working
+
+log = structlog.get_logger(__name__)
+
+_GRACE_S = 10
+
+
+async def serve(settings: Settings, *, worker: bool, ready: Callable[[str], None]) -> None:
+    """Serve until a signal comes; `ready` gets the address once it answers. Raises `SettingsError`."""
+    refuse_open_door(settings)
+    listener = _listen(settings)
+    runtime = await Runtime.start(settings)
+    try:
+        if worker:
+            async with working(runtime):
+                await _answer(runtime, listener, ready)
+        else:
+            await _answer(runtime, listener, ready)
+    finally:
+        await runtime.close()
+
+
+async def _answer(runtime: Runtime, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    config = uvicorn.Config(
+        build_app(runtime),
+        access_log=False,  # costs a third of the throughput; a proxy's log or /stats tells more
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        lifespan="off",
+    )
+    host, port = listener.getsockname()[:2]
+    server = _Server(config, runtime, lambda: ready(f"http://{_shown(host)}:{port}"))
+    gc.collect()
+    gc.freeze()  # what exists now stays; full collections over it only cost latency
+    gc.set_threshold(50_000, 50, 100)
+    await server.serve([listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers, and ends the event streams at the first signal: they would hold the shutdown up."""
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        log.info("server.stopping")
+        self._closing = asyncio.get_event_loop().create_task(self._runtime.feed.close())
+        super().handle_exit(sig, frame)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"HOST={settings.host!r} PORT={settings.port} can't be listened on ({error.strerror}); "
+            "set PORT to a free one, or stop what uses it"
+        ) from error
+    return listener
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Raise `SettingsError` when anybody on the network could spend the owner's money."""
+    if settings.allow_unauthenticated or _is_loopback(settings.host):
+        return
+    raise SettingsError(
+        f"HOST={settings.host!r} can be reached from other machines, and there is no access control: anybody "
+        "could spend your money. Listen on 127.0.0.1 behind a proxy that asks for a password, or set "
+        "ALLOW_UNAUTHENTICATED=true if the network is trusted"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

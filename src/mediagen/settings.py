@@ -1,0 +1,167 @@
+"""Every setting of mediagen, with its default. Read from the environment and from `.env`, once, at the start.
+
+Settings of one provider live in that provider's own file; this page names none.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mediagen.errors import SettingsError
+
+ENV_CONFIG = SettingsConfigDict(
+    env_file=".env",
+    env_file_encoding="utf-8",
+    env_ignore_empty=True,
+    case_sensitive=False,
+    extra="ignore",
+    frozen=True,
+    hide_input_in_errors=True,
+    populate_by_name=True,
+)
+"""How settings classes read the environment; the providers' own classes use it too."""
+
+
+def _split_commas(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+S = TypeVar("S", bound=BaseSettings)
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+class Settings(BaseSettings):
+    """All settings. Names are those of the environment variables, in any case."""
+
+    model_config = ENV_CONFIG
+
+    # --- the installation
+    project_name: str = Field("mediagen", description="Shown in the web page and the API's title.")
+    debug: bool = Field(False, description="Log more.")
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("mediagen"),
+        description="Folder for the database and the files, unless they are set on their own.",
+    )
+
+    # --- server
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_v1_prefix: str = Field("/api/v1", pattern=r"^(/[A-Za-z0-9._-]+)+$", description="Path of the API.")
+    public_url: str = Field(
+        "",
+        description="Address that clients and providers reach this server by, such as https://media.example.com.",
+    )
+    allowed_hosts: CommaList = Field(
+        ("localhost", "127.0.0.1", "[::1]"),
+        description="Host names that requests may carry, comma separated; PUBLIC_URL's is added. * allows all.",
+    )
+    allow_unauthenticated: bool = Field(
+        False, description="Listen beyond this machine although anybody who reaches the port can spend money."
+    )
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest JSON body accepted.")
+
+    # --- database
+    database_url: str = Field("", description="Where jobs live; empty is SQLite in DATA_DIR.")
+    redis_url: str = Field("", description="Redis that wakes workers; empty wakes them inside the process.")
+
+    # --- storage
+    storage_type: Literal["local", "s3"] = Field("local", description="Where artifacts lie.")
+    storage_path: Path | None = Field(
+        None, description="Folder of local storage; empty is DATA_DIR/artifacts."
+    )
+    max_output_bytes: int = Field(512 * 1024**2, ge=1024, description="Largest output file kept.")
+    min_free_bytes: int = Field(1024**3, ge=0, description="New jobs are refused below this much free disk.")
+
+    # --- jobs
+    default_model: str = Field("", description="Model of a request that names none; empty asks the provider.")
+    max_retries: int = Field(
+        3, ge=0, le=20, description="How often a job is tried again after an attempt that failed."
+    )
+    max_retry_attempts: int | None = Field(None, ge=0, le=20, description="Another name of MAX_RETRIES.")
+    retry_backoff_base: float = Field(
+        2.0, ge=0, le=600, description="Seconds; the n-th wait is random in 0..base*2^(n-1), 600 at most."
+    )
+    job_timeout: float = Field(300.0, gt=0, le=86_400, description="Seconds that one attempt may take.")
+    job_expiry: float = Field(
+        86_400.0, gt=0, description="Seconds that a job may wait in all before it is given up."
+    )
+    reconcile_grace: float = Field(
+        30.0, ge=0, description="Seconds between the two looks that prove a lost call was never taken."
+    )
+    provider_creates_per_s: float = Field(5.0, gt=0, description="Paid calls per second and provider.")
+    webhook_secret: str = Field(
+        "",
+        description="Signs the webhooks that we send (whsec_...); empty makes one in DATA_DIR.",
+        repr=False,
+    )
+    webhook_allow_private: bool = Field(
+        False, description="Let webhooks go to http and to private addresses."
+    )
+
+    # --- worker
+    worker_concurrency: int = Field(256, ge=1, le=10_000, description="Steps at a time in one worker.")
+    worker_poll_interval: float = Field(1.0, gt=0, le=60, description="Seconds between looks for due jobs.")
+    lease_s: float = Field(
+        30.0, ge=1, le=3600, description="Seconds after which a dead worker's job is free."
+    )
+
+    @model_validator(mode="after")
+    def _one_number_of_retries(self) -> Self:
+        other = self.max_retry_attempts
+        if other is None:
+            return self
+        if "max_retries" in self.model_fields_set and self.max_retries != other:
+            raise ValueError(
+                f"MAX_RETRIES={self.max_retries} and MAX_RETRY_ATTEMPTS={other} differ; set only one of them"
+            )
+        object.__setattr__(self, "max_retries", other)
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storage_alias(cls, values: Any) -> Any:
+        if isinstance(values, dict) and str(values.get("storage_type", "")).lower() == "minio":
+            return {**values, "storage_type": "s3"}
+        return values
+
+    @model_validator(mode="after")
+    def _public_url_is_an_origin(self) -> Self:
+        url = urlsplit(self.public_url)
+        if self.public_url and (url.scheme not in ("http", "https") or not url.hostname or url.query):
+            raise ValueError(
+                f"PUBLIC_URL={self.public_url!r} is no address; write https://host or https://host/path"
+            )
+        return self
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Folder of local storage."""
+        return self.storage_path or self.data_dir / "artifacts"
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Lower-case host names that requests may carry."""
+        own = urlsplit(self.public_url).hostname if self.public_url else None
+        return frozenset(h.lower() for h in (*self.allowed_hosts, *([own] if own else [])))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; raise `SettingsError` that names each bad one and what it may be."""
+    return load(Settings, **overrides)
+
+
+def load(kind: type[S], **overrides: Any) -> S:
+    """Read one settings class; raise `SettingsError` that names each bad setting."""
+    try:
+        return kind(**overrides)
+    except ValidationError as error:
+        lines = []
+        for e in error.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in e["loc"]).upper()
+            said = e["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {said}" if name else said)
+        raise SettingsError("; ".join(lines)) from error

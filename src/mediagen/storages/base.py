@@ -1,0 +1,63 @@
+"""What a storage is: a place where artifact bytes lie for good. Knows nothing of jobs or databases."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*)*(\.[a-z0-9]{1,5})?")
+"""Keys are made by us, never from what a user wrote."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """What a storage knows of one file."""
+
+    key: str
+    size_bytes: int
+
+
+class Storage(ABC):
+    """Durable files under keys that match `KEY_PATTERN`. Keys are written once and never changed."""
+
+    name: ClassVar[str]
+
+    temp_dir: Path
+    """A local folder for files on their way in; on the same file system where the storage is local."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Create or check what must exist. Raises `SettingsError` with the way out."""
+
+    @abstractmethod
+    async def put(self, key: str, file: Path) -> None:
+        """Store the file under the key and take it away from `file`. It is durable when this returns.
+
+        Putting the same key again with the same bytes is allowed (a step may run twice).
+        Raises `StorageFull` or `Unavailable`; then `file` is still there.
+        """
+
+    @abstractmethod
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes `start` to `end` (exclusive; None is the end of the file), in bounded memory.
+
+        Raises `NotFound`.
+        """
+
+    @abstractmethod
+    async def stat(self, key: str) -> StoredFile | None:
+        """Return the size of a stored file, or None when there is none."""
+
+    @abstractmethod
+    async def delete(self, key: str) -> None:
+        """Remove the file. Idempotent."""
+
+    @abstractmethod
+    async def check(self) -> str:
+        """Write, read and delete a small file; return a short sentence. Raises `Unavailable`."""
+
+    async def close(self) -> None:
+        """Free connections. Idempotent."""
+        return

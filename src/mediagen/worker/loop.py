@@ -1,0 +1,189 @@
+"""The worker: claims what is due in batches and runs the steps side by side in one event loop.
+
+Waiting costs a row, not a worker: between two steps nobody holds a job. A claimed job is held by a lease that is
+renewed while its step runs; a worker that dies simply stops renewing.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from mediagen.db.engine import Connection
+from mediagen.errors import LeaseLost, MediagenError, Unavailable
+from mediagen.jobs import calls, repository
+from mediagen.jobs.gates import GatePolicy
+from mediagen.jobs.model import Job
+from mediagen.worker import steps
+from mediagen.worker.ports import Ports
+
+log = structlog.get_logger(__name__)
+
+Wait = Callable[[float], Awaitable[None]]
+"""Return at the next ring of the doorbell, or after so many seconds."""
+
+_WATCH_S = 1.0
+_UNAVAILABLE_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerConfig:
+    """How one worker works."""
+
+    concurrency: int
+    poll_s: float
+    lease_s: float
+    policies: Mapping[str, GatePolicy]
+
+
+class Worker:
+    """Runs steps until it is told to stop."""
+
+    def __init__(self, ports: Ports, config: WorkerConfig, wait: Wait, ring: Callable[[], None]) -> None:
+        self.name = f"{host_name()}:{os.getpid()}:{ports.clock.new_secret()[:6]}"
+        self._ports = ports
+        self._config = config
+        self._wait = wait
+        self._ring = ring
+        self._running: dict[str, tuple[Job, asyncio.Task[None]]] = {}
+        self._stopping = False
+
+    @property
+    def steps_running(self) -> int:
+        return len(self._running)
+
+    async def run(self) -> None:
+        """Drain what is due, sleep until more is, and so on until `stop`."""
+        tending = asyncio.create_task(self._tend(), name="leases")
+        watching = asyncio.create_task(self._watch(), name="cancel wishes")
+        try:
+            while not self._stopping:
+                await self._wait(await self._drain())
+        finally:
+            await self._finish()
+            for task in (tending, watching):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    def stop(self) -> None:
+        """Take nothing new; `run` returns when the steps under way have ended."""
+        self._stopping = True
+        self._ring()
+
+    async def _drain(self) -> float:
+        """Claim until nothing more is due or there is no room; return seconds until the next look."""
+        while (room := self._config.concurrency - len(self._running)) > 0:
+            try:
+                claimed = await self._ports.db.transact(lambda c: self._claim(c, room))
+            except Unavailable as error:
+                log.warning("worker.database_unavailable", reason=str(error))
+                return _UNAVAILABLE_S
+            for job in claimed.jobs:
+                self._start(job)
+            if not claimed.jobs:
+                return self._pause_s(claimed.next_at)
+        return self._config.poll_s
+
+    def _claim(self, connection: Connection, room: int) -> repository.Claimed:
+        return repository.claim(
+            connection,
+            owner=self.name,
+            limit=room,
+            lease_ms=self._lease_ms,
+            policies=self._config.policies,
+        )
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self._config.lease_s * 1000)
+
+    def _pause_s(self, next_at: int | None) -> float:
+        if next_at is None:
+            return self._config.poll_s
+        return min(self._config.poll_s, max(0.001, (next_at - self._ports.clock.now_ms()) / 1000))
+
+    # ------------------------------------------------------------------------------------------ steps
+
+    def _start(self, job: Job) -> None:
+        task = asyncio.create_task(self._step(job), name=f"job {job.id}")
+        self._running[job.id] = (job, task)
+        task.add_done_callback(lambda done: self._ended(job, done))
+
+    async def _step(self, job: Job) -> None:
+        structlog.contextvars.bind_contextvars(job_id=job.id, state=job.state.value)
+        try:
+            await steps.run(self._ports, job)
+        except LeaseLost as error:
+            log.info("step.lease_lost", reason=str(error))
+        except MediagenError as error:
+            log.warning("step.failed", reason=str(error))
+        except Exception:
+            # A defect of ours: the lease runs out, the job is tried again, and it ends as poisoned at the latest.
+            log.exception("step.crashed")
+
+    def _ended(self, job: Job, task: "asyncio.Task[None]") -> None:
+        if self._running.get(job.id, (None, None))[1] is task:
+            del self._running[job.id]
+        self._ring()
+
+    async def _finish(self) -> None:
+        tasks = [task for _, task in self._running.values()]
+        if tasks:
+            log.info("worker.draining", steps=len(tasks))
+            await asyncio.wait(tasks, timeout=self._config.lease_s)
+        for task in tasks:  # what is still running goes on elsewhere, as after a crash
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ------------------------------------------------------------------------------------------ leases
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.lease_s / 3)
+            with suppress(Unavailable):
+                await self._renew()
+
+    async def _renew(self) -> None:
+        held = {job.id: (job, task) for job, task in self._running.values()}
+        leases = [job.lease for job, _ in held.values()]
+        if not leases:
+            return
+        kept = await self._ports.db.transact(lambda c: repository.renew(c, leases, self._lease_ms))
+        for job_id in held.keys() - kept:
+            if self._running.get(job_id) == held[job_id]:
+                held[job_id][1].cancel()
+
+    async def _watch(self) -> None:
+        """Pass the wish to cancel on to providers that hold the create open until the end."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            held = [job for job, _ in self._running.values() if self._holds(job)]
+            if held:
+                with suppress(MediagenError):
+                    await self._pass_on([job.id for job in held])
+
+    def _holds(self, job: Job) -> bool:
+        provider = self._ports.providers.get(job.provider)
+        return provider is not None and provider.capabilities.synchronous
+
+    async def _pass_on(self, job_ids: list[str]) -> None:
+        found = await self._ports.db.read(lambda c: repository.get_many(c, job_ids))
+        for job in found.values():
+            if job.cancel_requested_at is not None and not job.finished:
+                await self._cancel_held(job)
+
+    async def _cancel_held(self, job: Job) -> None:
+        provider = self._ports.providers.get(job.provider)
+        record = await self._ports.db.read(lambda c: calls.live(c, job.id))
+        if provider is not None and record is not None:
+            await provider.cancel(steps.call_of(self._ports, provider, job, record))
+
+
+def host_name() -> str:
+    """Return this machine's name, without what would confuse a worker's name."""
+    return socket.gethostname().replace(":", "-")[:64]

@@ -1,0 +1,95 @@
+"""What a worker does beside jobs: thumbnails, webhooks, the trash, what has expired, a sign of life."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from mediagen.artifacts.service import ArtifactService
+from mediagen.db.engine import Connection, Database
+from mediagen.errors import MediagenError
+from mediagen.jobs import stats, wishes
+from mediagen.worker.loop import Worker
+from mediagen.worker.webhooks import WebhookSender
+
+log = structlog.get_logger(__name__)
+
+_BEAT_S = 5.0
+_HOUSEKEEPING_S = 30.0
+_LOOK_S = 5.0  # for thumbnails and webhooks that another process left
+
+Chore = Callable[[], Awaitable[object]]
+
+
+class Maintenance:
+    """Runs the chores of one worker until it is stopped."""
+
+    def __init__(
+        self, db: Database, artifacts: ArtifactService, webhooks: WebhookSender, worker: Worker
+    ) -> None:
+        self._db = db
+        self._artifacts = artifacts
+        self._webhooks = webhooks
+        self._worker = worker
+        self._committed = {"thumbnails": asyncio.Event(), "webhooks": asyncio.Event()}
+        for bell in self._committed.values():
+            db.on_commit(bell.set)
+
+    async def run(self) -> None:
+        """Run all chores, each in its own rhythm, until canceled."""
+        chores = (
+            self._whenever("thumbnails", self._artifacts.make_thumbnails),
+            self._whenever("webhooks", self._webhooks.send_due),
+            self._every(_BEAT_S, self._beat),
+            self._every(_HOUSEKEEPING_S, self._clean),
+        )
+        tasks = [asyncio.create_task(chore) for chore in chores]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(MediagenError):
+                await self._db.transact(lambda c: stats.leave(c, self._worker.name))
+
+    async def _whenever(self, name: str, chore: Chore) -> None:
+        """Run a chore after commits until it finds nothing more to do, and now and then anyway."""
+        bell = self._committed[name]
+        while True:
+            bell.clear()
+            while await _attempt(chore):
+                pass
+            with suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), _LOOK_S)
+            await asyncio.sleep(0.05)  # a burst of commits is one look
+
+    async def _every(self, seconds: float, chore: Chore) -> None:
+        while True:
+            await _attempt(chore)
+            await asyncio.sleep(seconds)
+
+    async def _beat(self) -> None:
+        await self._db.transact(lambda c: stats.beat(c, self._worker.name, self._worker.steps_running))
+
+    async def _clean(self) -> None:
+        await self._db.transact(_expire)
+        while await self._artifacts.remove_trash():
+            pass
+
+
+def _expire(connection: Connection) -> None:
+    wishes.expire(connection)
+    wishes.forget_keys(connection)
+
+
+async def _attempt(chore: Chore) -> object:
+    """Run a chore; a failure is logged and tried again at the next turn."""
+    try:
+        return await chore()
+    except MediagenError as error:
+        log.warning("chore.failed", reason=str(error))
+    except Exception:
+        log.exception("chore.crashed")
+    return None

@@ -1,0 +1,67 @@
+"""What steps may use of the world. They await nothing else, so that a simulator can drive them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from mediagen.artifacts.model import Artifact
+from mediagen.clock import Clock
+from mediagen.db.engine import Database, Transaction
+from mediagen.errors import Unavailable
+from mediagen.jobs.retry import Backoff
+from mediagen.providers import Registry
+from mediagen.providers.base import Call, Prediction, Provider
+from mediagen.safefetch import Download
+
+T = TypeVar("T")
+_DB_PAUSE_S = 0.5
+
+
+class Keeper(Protocol):
+    """The part of the artifact service that steps use."""
+
+    async def ingest(self, job_id: str, secret: str, idx: int, download: Download) -> Artifact: ...
+
+    async def spool(self, call_id: str, outputs: "list[bytes]") -> None: ...
+
+    async def spooled(self, call_id: str) -> list[bytes] | None: ...
+
+    async def unspool(self, call_id: str) -> None: ...
+
+
+Look = Callable[[Provider, Call], Awaitable[Prediction]]
+"""Look at an accepted call; looks that come at the same time may share one request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The waits of the protocol, in seconds."""
+
+    job_timeout_s: float  # one attempt
+    grace_s: float  # between the two looks that prove a lost call absent
+    settle_s: float = 5.0  # after `send_by`, until a sent create has arrived or never will (TCP_USER_TIMEOUT)
+    overdue_s: float = 60.0  # past the deadline, until a call that was told to stop is given up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Everything outside that a step touches."""
+
+    db: Database
+    clock: Clock
+    providers: Registry
+    keeper: Keeper
+    look: Look
+    backoff: Backoff
+    timing: Timing
+    webhook_url: Callable[[str, str], str | None]  # provider and call id -> where the provider may ring
+    first_looks: dict[str, float] = field(default_factory=dict)  # call id -> monotonic time, of this process
+
+
+async def insist(ports: Ports, fn: Transaction[T]) -> T:
+    """Write a fact that must not be lost: try until the database takes it."""
+    while True:
+        try:
+            return await ports.db.transact(fn)
+        except Unavailable:
+            await ports.clock.sleep(_DB_PAUSE_S)

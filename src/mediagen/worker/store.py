@@ -1,0 +1,99 @@
+"""The step that keeps what was bought: fetch each output, store it, then say that the job succeeded."""
+
+from collections.abc import Callable
+
+from mediagen.db.engine import Connection, now_ms
+from mediagen.errors import FetchError, InvalidMedia, LeaseLost, MediagenError, ProviderError, Unavailable
+from mediagen.jobs import calls
+from mediagen.jobs.model import CallRecord, EventType, Job
+from mediagen.jobs.repository import transition
+from mediagen.jobs.states import JobState
+from mediagen.providers.base import Call, Output, Prediction, PredictionStatus, Provider
+from mediagen.worker import endings
+from mediagen.worker.ports import Ports, insist
+
+STORE_TRIES = 20
+"""Failures in a row after which an output is given up; with the backoff that is more than the hour links live."""
+
+INVALID_TRIES = 3
+"""An output that arrives whole but empty or cut off is fetched so often."""
+
+CallOf = Callable[[Ports, Provider, Job, CallRecord], Call]
+
+
+async def store(
+    ports: Ports, provider: Provider, job: Job, prediction: Prediction | None, call_of: CallOf
+) -> None:
+    """Keep the outputs of the job's bought call. Tries are free; the generation is never bought again."""
+    record = await ports.db.read(lambda c: calls.bought(c, job.id))
+    if record is None:
+        raise LeaseLost(f"Job {job.id} has nothing to store any more")
+    try:
+        outputs = await _outputs(ports, provider, call_of(ports, provider, job, record), prediction)
+        for idx, output in enumerate(outputs):
+            async with provider.open(output) as download:
+                await ports.keeper.ingest(job.id, job.secret, idx, download)
+    except (FetchError, InvalidMedia, ProviderError, Unavailable) as error:
+        await _again_or_give_up(ports, job, error)
+        return
+    await insist(ports, lambda c: _succeeded(c, job, len(outputs)))
+    if provider.capabilities.synchronous:
+        await ports.keeper.unspool(record.id)
+
+
+async def _outputs(ports: Ports, provider: Provider, call: Call, known: Prediction | None) -> list[Output]:
+    """Return what to fetch: from the spool, as just seen, or asked for again, since links die."""
+    if provider.capabilities.synchronous:
+        kept = await ports.keeper.spooled(call.id)
+        if kept is not None:
+            return [Output(data=data) for data in kept]
+    if known is None or known.status is not PredictionStatus.SUCCEEDED:
+        known = await provider.get(call)
+    if not known.outputs:
+        raise InvalidMedia(f"{provider.name} says that it succeeded but names no output")
+    return list(known.outputs)
+
+
+def _succeeded(connection: Connection, job: Job, outputs: int) -> None:
+    transition(
+        connection,
+        job.lease,
+        JobState.SUCCEEDED,
+        event=EventType.SUCCEEDED,
+        data={"outputs": outputs},
+        output_count=outputs,
+        progress=1.0,
+        note="",
+    )
+
+
+async def _again_or_give_up(ports: Ports, job: Job, error: MediagenError) -> None:
+    tries = job.tries + 1
+    most = INVALID_TRIES if isinstance(error, InvalidMedia) else STORE_TRIES
+
+    def write(connection: Connection) -> None:
+        waits_for_us = isinstance(error, Unavailable)  # our own storage: nothing of it is the job's fault
+        if not waits_for_us and (
+            not error.retryable or tries >= most or now_ms(connection) >= job.expires_at
+        ):
+            endings.fail(
+                connection, job, _code(error), f"It was made, but its output could not be kept: {error}"
+            )
+            return
+        retry_at = now_ms(connection) + ports.backoff.pause_ms(tries, ports.clock)
+        transition(
+            connection,
+            job.lease,
+            JobState.STORING,
+            run_at=retry_at,
+            event=EventType.RETRYING,
+            data={"reason": str(error), "retry_at": retry_at, "attempt": job.attempt},
+            tries=tries,
+            note=f"The output could not be fetched: {error}",
+        )
+
+    await ports.db.transact(write)
+
+
+def _code(error: MediagenError) -> str:
+    return "output_lost" if error.retryable and not isinstance(error, InvalidMedia) else error.code

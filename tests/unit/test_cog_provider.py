@@ -1,0 +1,377 @@
+"""The Cog provider against a server that fails as told."""
+
+import base64
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.fakes.cog_faults import CogFaults
+
+from mediagen.clock import SystemClock
+from mediagen.errors import ProviderError
+from mediagen.providers.base import (
+    Accepted,
+    Call,
+    Outcome,
+    Prediction,
+    PredictionStatus,
+    ProviderContext,
+    Rejected,
+    RejectReason,
+    Unknown,
+)
+from mediagen.providers.cog import CogProvider, CogSettings
+from mediagen.safefetch import Fetcher
+from mediagen.settings import load, load_settings
+
+CLOCK = SystemClock()
+MAX_BYTES = 4096
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+PNG_URI = "data:image/png;base64," + base64.b64encode(PNG).decode()
+
+
+@pytest.fixture
+async def faults() -> AsyncIterator[CogFaults]:
+    async with CogFaults() as server:
+        yield server
+
+
+@pytest.fixture
+async def context() -> AsyncIterator[ProviderContext]:
+    fetcher = Fetcher(max_bytes=MAX_BYTES)
+    yield ProviderContext(settings=load_settings(max_output_bytes=MAX_BYTES), clock=CLOCK, fetcher=fetcher)
+    await fetcher.close()
+
+
+@pytest.fixture
+async def cog(faults: CogFaults, context: ProviderContext) -> AsyncIterator[CogProvider]:
+    provider = CogProvider(context, load(CogSettings, cog_url=faults.url))
+    yield provider
+    await provider.close()
+
+
+def a_call(timeout_s: float = 30, **parameters: Any) -> Call:
+    inputs = {"prompt": "a pond", **parameters}
+    return Call(id=CLOCK.new_id(), model="cog/predictor", input=inputs, created_at_ms=0, timeout_s=timeout_s)
+
+
+async def create(cog: CogProvider, call: Call | None = None) -> Outcome:
+    return await cog.create(call or a_call(), send_by=CLOCK.monotonic() + 10)
+
+
+async def prediction(cog: CogProvider, call: Call | None = None) -> Prediction:
+    outcome = await create(cog, call)
+    assert isinstance(outcome, Accepted), outcome
+    return outcome.prediction
+
+
+async def rejection(cog: CogProvider) -> Rejected:
+    outcome = await create(cog)
+    assert isinstance(outcome, Rejected), outcome
+    return outcome
+
+
+async def a_failure(faults: CogFaults, cog: CogProvider, error: str) -> Prediction:
+    faults.answers(200, {"status": "failed", "error": error})
+    failed = await prediction(cog)
+    assert failed.status is PredictionStatus.FAILED
+    return failed
+
+
+# --- what is sent
+
+
+async def test_the_call_id_is_the_predictions_id(faults: CogFaults, cog: CogProvider) -> None:
+    call = a_call(width=8)
+    await create(cog, call)
+    assert faults.puts == [(call.id, {"input": {"prompt": "a pond", "width": 8}})]
+
+
+async def test_nothing_is_sent_after_send_by(faults: CogFaults, cog: CogProvider) -> None:
+    outcome = await cog.create(a_call(), send_by=CLOCK.monotonic() - 1)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is RejectReason.UNREACHABLE
+    assert faults.puts == []
+
+
+async def test_an_input_that_is_no_json_is_refused_here(faults: CogFaults, cog: CogProvider) -> None:
+    outcome = await create(cog, a_call(strength=float("nan")))
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is RejectReason.INVALID
+    assert faults.puts == []
+
+
+# --- success
+
+
+async def test_a_data_uri_becomes_bytes(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "succeeded", "output": PNG_URI})
+    call = a_call()
+    done = await prediction(cog, call)
+    assert done.status is PredictionStatus.SUCCEEDED
+    assert [output.data for output in done.outputs] == [PNG]
+    assert (done.ref, done.call_id) == (call.id, call.id)
+
+
+async def test_several_outputs_keep_their_order(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "succeeded", "output": ["data:,one", "data:,two", "data:,three"]})
+    assert [output.data for output in (await prediction(cog)).outputs] == [b"one", b"two", b"three"]
+
+
+async def test_an_uploaded_file_stays_an_address(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "succeeded", "output": "https://files.example/1.png"})
+    assert [output.url for output in (await prediction(cog)).outputs] == ["https://files.example/1.png"]
+
+
+async def test_files_are_found_in_the_fields_of_an_object(faults: CogFaults, cog: CogProvider) -> None:
+    output = {"image": "data:,picture", "caption": "a pond", "masks": ["data:,mask"], "score": 0.5}
+    faults.answers(200, {"status": "succeeded", "output": output})
+    assert [output.data for output in (await prediction(cog)).outputs] == [b"picture", b"mask"]
+
+
+@pytest.mark.parametrize("output", [None, [], "only words", {"score": 1}])
+async def test_an_answer_without_a_file_is_a_failure(
+    faults: CogFaults, cog: CogProvider, output: Any
+) -> None:
+    faults.answers(200, {"status": "succeeded", "output": output})
+    failed = await prediction(cog)
+    assert (failed.status, failed.error_code) == (PredictionStatus.FAILED, "bad_output")
+
+
+async def test_a_broken_data_uri_is_a_failure(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "succeeded", "output": "data:image/png;base64,*not*"})
+    failed = await prediction(cog)
+    assert (failed.status, failed.error_code) == (PredictionStatus.FAILED, "bad_output")
+
+
+async def test_an_output_over_the_cap_is_a_failure(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "succeeded", "output": "data:," + "x" * (MAX_BYTES + 1)})
+    failed = await prediction(cog)
+    assert failed.error_code == "bad_output"
+    assert failed.error_message is not None
+    assert str(MAX_BYTES) in failed.error_message
+
+
+async def test_an_output_of_just_the_cap_is_kept(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "succeeded", "output": "data:," + "x" * MAX_BYTES})
+    assert [output.data for output in (await prediction(cog)).outputs] == [b"x" * MAX_BYTES]
+
+
+# --- failure of the model
+
+
+async def test_the_models_own_words_are_unwrapped(faults: CogFaults, cog: CogProvider) -> None:
+    failed = await a_failure(faults, cog, "Prediction failed: Prediction failed: ValueError: no such lens")
+    assert (failed.error_code, failed.error_message) == ("prediction_failed", "ValueError: no such lens")
+    assert not failed.retryable
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "NSFW content detected",
+        "the safety checker refused the picture",
+        "your request was flagged as sensitive",
+        "input was moderated",
+        "this violates the content policy",
+    ],
+)
+async def test_a_safety_refusal_is_final(faults: CogFaults, cog: CogProvider, words: str) -> None:
+    failed = await a_failure(faults, cog, f"Prediction failed: ValueError: {words}")
+    assert failed.error_code == "moderation"
+    assert not failed.retryable
+
+
+@pytest.mark.parametrize(
+    "error", ["Worker crashed", "Prediction failed: OutOfMemoryError: CUDA out of memory"]
+)
+async def test_trouble_of_the_server_may_be_tried_again(
+    faults: CogFaults, cog: CogProvider, error: str
+) -> None:
+    failed = await a_failure(faults, cog, error)
+    assert failed.error_code == "prediction_failed"
+    assert failed.retryable
+
+
+async def test_a_canceled_prediction_is_canceled(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "canceled"})
+    assert (await prediction(cog)).status is PredictionStatus.CANCELED
+
+
+# --- an earlier request with the same id
+
+
+@pytest.mark.parametrize("status", ["starting", "processing", "canceled"])
+async def test_joining_an_earlier_request_leaves_the_outcome_unknown(
+    faults: CogFaults, cog: CogProvider, status: str
+) -> None:
+    faults.answers(202, {"id": "it", "status": status})
+    assert isinstance(await create(cog), Unknown)
+
+
+async def test_joining_one_that_just_ended_gives_its_output(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(202, {"id": "it", "status": "succeeded", "output": "data:,done"})
+    assert [output.data for output in (await prediction(cog)).outputs] == [b"done"]
+
+
+# --- refusals: certainly not carried out
+
+
+async def test_a_full_server_is_busy_for_a_second(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(409, {"error": "At capacity - all prediction slots busy", "status": "failed"})
+    refused = await rejection(cog)
+    assert (refused.reason, refused.retry_after_s) == (RejectReason.BUSY, 1)
+    assert "At capacity" in refused.message
+
+
+async def test_a_server_that_still_sets_up_is_busy(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(503, {"error": "Setup has not finished yet", "status": "failed"})
+    refused = await rejection(cog)
+    assert (refused.reason, refused.retry_after_s) == (RejectReason.BUSY, 5)
+
+
+async def test_a_refused_input_names_the_field(faults: CogFaults, cog: CogProvider) -> None:
+    problem = {"loc": ["body", "input", "width"], "msg": "9 is greater than 8", "type": "value_error"}
+    faults.answers(422, {"detail": [problem]})
+    refused = await rejection(cog)
+    assert refused.reason is RejectReason.INVALID
+    assert "width: 9 is greater than 8" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (302, RejectReason.UNREACHABLE),
+        (400, RejectReason.INVALID),
+        (401, RejectReason.UNAUTHORIZED),
+        (403, RejectReason.UNAUTHORIZED),
+        (404, RejectReason.UNREACHABLE),
+        (405, RejectReason.UNREACHABLE),
+        (413, RejectReason.INVALID),
+        (422, RejectReason.INVALID),
+        (429, RejectReason.RATE_LIMITED),
+    ],
+)
+@pytest.mark.parametrize("body", ['"why"', '{"detail": [{"loc": 1, "msg": 2}, 3]}', "<p>no JSON", ""])
+async def test_a_refusal_has_its_reason_whatever_its_body(
+    faults: CogFaults, cog: CogProvider, status: int, reason: RejectReason, body: str
+) -> None:
+    faults.answers(status, body)
+    assert (await rejection(cog)).reason is reason
+
+
+async def test_the_pause_that_is_asked_for_is_passed_on(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(429, "slow down", {"Retry-After": "7"})
+    assert (await rejection(cog)).retry_after_s == 7
+
+
+async def test_a_wrong_address_names_the_setting(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(404, "")
+    assert "COG_URL" in (await rejection(cog)).message
+
+
+async def test_a_port_where_nobody_listens_is_unreachable(context: ProviderContext) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        cog = CogProvider(context, load(CogSettings, cog_url=url))
+        assert (await rejection(cog)).reason is RejectReason.UNREACHABLE
+        await cog.close()
+
+
+# --- no answer to trust
+
+
+@pytest.mark.parametrize("fault", [CogFaults.drops, CogFaults.breaks_off])
+async def test_a_lost_connection_leaves_the_outcome_unknown(
+    faults: CogFaults, cog: CogProvider, fault: Any
+) -> None:
+    fault(faults)
+    assert isinstance(await create(cog), Unknown)
+
+
+async def test_a_lost_connection_is_not_tried_again(faults: CogFaults, cog: CogProvider) -> None:
+    faults.drops()
+    await create(cog)
+    assert len(faults.puts) == 1
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "[]", "null", "{}", '{"status": 7}', '{"status": "new"}'])
+async def test_an_answer_of_something_else_leaves_the_outcome_unknown(
+    faults: CogFaults, cog: CogProvider, body: str
+) -> None:
+    faults.answers(200, body)
+    assert isinstance(await create(cog), Unknown)
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+async def test_an_error_on_the_way_leaves_the_outcome_unknown(
+    faults: CogFaults, cog: CogProvider, status: int
+) -> None:
+    faults.answers(status, "upstream trouble")
+    assert isinstance(await create(cog), Unknown)
+
+
+# --- time
+
+
+async def test_a_prediction_that_takes_too_long_is_stopped(faults: CogFaults, cog: CogProvider) -> None:
+    faults.hangs()
+    call = a_call(timeout_s=0.2)
+    failed = await prediction(cog, call)
+    assert (failed.status, failed.error_code) == (PredictionStatus.FAILED, "timed_out")
+    assert faults.cancels == [call.id]
+
+
+async def test_one_that_cog_no_longer_knows_has_timed_out(faults: CogFaults, cog: CogProvider) -> None:
+    faults.hangs()
+    faults.cancel_status = 404
+    assert (await prediction(cog, a_call(timeout_s=0.2))).error_code == "timed_out"
+
+
+async def test_one_that_may_not_have_stopped_is_unknown(faults: CogFaults, cog: CogProvider) -> None:
+    faults.hangs()
+    faults.cancel_status = 500
+    assert isinstance(await create(cog, a_call(timeout_s=0.2)), Unknown)
+
+
+# --- cancel, get, check
+
+
+async def test_cancel_names_the_call(faults: CogFaults, cog: CogProvider) -> None:
+    call = a_call()
+    await cog.cancel(call)
+    assert faults.cancels == [call.id]
+
+
+async def test_canceling_what_has_ended_is_no_error(faults: CogFaults, cog: CogProvider) -> None:
+    faults.cancel_status = 404
+    await cog.cancel(a_call())
+    assert len(faults.cancels) == 1
+
+
+async def test_a_cancel_that_fails_is_told(faults: CogFaults, cog: CogProvider) -> None:
+    faults.cancel_status = 500
+    with pytest.raises(ProviderError, match="500"):
+        await cog.cancel(a_call())
+
+
+async def test_nothing_can_be_looked_up(cog: CogProvider) -> None:
+    with pytest.raises(ProviderError, match="no predictions"):
+        await cog.get(a_call())
+
+
+async def test_check_tells_state_and_version(cog: CogProvider) -> None:
+    assert await cog.check() == "ready, coglet 0.23.1"
+
+
+@pytest.mark.parametrize("health", [{"status": "SETUP_FAILED"}, {"status": 1}, {}, [], None])
+async def test_check_fails_unless_it_can_run_predictions(
+    faults: CogFaults, cog: CogProvider, health: Any
+) -> None:
+    faults.health = health
+    with pytest.raises(ProviderError, match="is "):
+        await cog.check()
