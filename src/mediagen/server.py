@@ -25,7 +25,8 @@ async def serve(settings: Settings, *, worker: bool, ready: Callable[[str], None
     """Serve until a signal comes; `ready` gets the address once it answers. Raises `SettingsError`."""
     refuse_open_door(settings)
     listener = _listen(settings)
-    runtime = await Runtime.start(settings)
+    bound = settings.model_copy(update={"port": listener.getsockname()[1]})
+    runtime = await Runtime.start(bound)
     try:
         if worker:
             async with working(runtime):

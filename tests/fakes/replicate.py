@@ -28,6 +28,7 @@ from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
+
 from tests.fakes.replicate_data import (
     ENDED,
     VERSION,

@@ -27,10 +27,9 @@ _HEADERS = {
 _BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
-@router.api_route(
+@router.head("/media/{key}", include_in_schema=False)
+@router.get(
     "/media/{key}",
-    methods=["GET", "HEAD"],
-    operation_id="media",
     summary="The bytes of an artifact",
     response_class=StreamingResponse,
     responses={

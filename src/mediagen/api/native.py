@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from mediagen.api.deps import runtime_of
+from mediagen.api.deps import links_of, runtime_of
 from mediagen.api.problems import responses
 from mediagen.api.schemas import GenerateRequest, JobDetailOut, JobOut, JobPageOut, ModelsOut
 from mediagen.api.times import parse_time
@@ -20,7 +20,6 @@ from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.service import JobView, Submission, Submitted
 from mediagen.jobs.states import JobStatus
 from mediagen.jobs.view import detail_json, job_json
-from mediagen.runtime import Runtime
 
 router = APIRouter(tags=["jobs"])
 
@@ -69,7 +68,7 @@ async def generate(request: Request) -> Response:
             idempotency_key=_idempotency_key(request),
         )
     )
-    return _accepted(runtime, submitted)
+    return _accepted(request, submitted)
 
 
 @router.get("/status/{job_id}", response_model=JobOut, summary="Look at a job", responses=responses(404, 503))
@@ -77,7 +76,7 @@ async def status(request: Request, job_id: str) -> Response:
     """Answer with the job; with If-None-Match, 304 while nothing has changed."""
     runtime = runtime_of(request)
     view = await runtime.jobs.get(_job_id(job_id))
-    return _with_etag(request, job_json(view, runtime.links))
+    return _with_etag(request, job_json(view, links_of(request)))
 
 
 @router.get("/jobs", response_model=JobPageOut, summary="List jobs", responses=responses(422, 503))
@@ -113,7 +112,8 @@ async def jobs(
     headers = (
         {"link": f'<{request.url.include_query_params(cursor=next_cursor)}>; rel="next"'} if more else None
     )
-    items = [job_json(view, runtime.links) for view in page]
+    links = links_of(request)
+    items = [job_json(view, links) for view in page]
     return JSONResponse({"items": items, "next_cursor": next_cursor}, headers=headers)
 
 
@@ -124,7 +124,7 @@ async def job(request: Request, job_id: str) -> Response:
     """Answer with the job, its timeline, its attempts and its cost."""
     runtime = runtime_of(request)
     detail = await runtime.jobs.detail(_job_id(job_id))
-    return _with_etag(request, detail_json(detail, runtime.links))
+    return _with_etag(request, detail_json(detail, links_of(request)))
 
 
 @router.post(
@@ -133,7 +133,7 @@ async def job(request: Request, job_id: str) -> Response:
 async def cancel(request: Request, job_id: str) -> Response:
     """Ask for the job to be stopped. What the provider finished before is kept. Repeating it changes nothing."""
     runtime = runtime_of(request)
-    return JSONResponse(job_json(await runtime.jobs.cancel(_job_id(job_id)), runtime.links))
+    return JSONResponse(job_json(await runtime.jobs.cancel(_job_id(job_id)), links_of(request)))
 
 
 @router.post(
@@ -146,7 +146,7 @@ async def cancel(request: Request, job_id: str) -> Response:
 async def retry(request: Request, job_id: str) -> Response:
     """Submit the same request as a new job, which names this one in retry_of."""
     runtime = runtime_of(request)
-    return _accepted(runtime, await runtime.jobs.retry(_job_id(job_id)))
+    return _accepted(request, await runtime.jobs.retry(_job_id(job_id)))
 
 
 @router.delete(
@@ -178,9 +178,10 @@ async def models(request: Request) -> Response:
 # ---------------------------------------------------------------------------------------------- wire details
 
 
-def _accepted(runtime: Runtime, submitted: Submitted) -> Response:
-    body = job_json(JobView(job=submitted.job, artifacts=()), runtime.links)
-    headers = {"location": f"{runtime.links.prefix}/jobs/{submitted.job.id}", "retry-after": "1"}
+def _accepted(request: Request, submitted: Submitted) -> Response:
+    links = links_of(request)
+    body = job_json(JobView(job=submitted.job, artifacts=()), links)
+    headers = {"location": f"{links.prefix}/jobs/{submitted.job.id}", "retry-after": "1"}
     if submitted.replayed:
         headers["idempotent-replayed"] = "true"
     else:

@@ -97,11 +97,9 @@ _MAGIC = (
 
 
 def _riff(head: bytes) -> MediaType | None:
-    if head[:4] != b"RIFF":
-        return None
-    if head[8:16] in (b"WEBPVP8 ", b"WEBPVP8L", b"WEBPVP8X"):
+    if head.startswith(b"RIFF") and head[8:16] in (b"WEBPVP8 ", b"WEBPVP8L", b"WEBPVP8X"):
         return WEBP
-    return WAV if head[8:12] == b"WAVE" else None
+    return WAV if head.startswith(b"RIFF") and head[8:12] == b"WAVE" else None
 
 
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -113,13 +111,12 @@ def _iso(head: bytes) -> MediaType | None:
     if head[4:8] != b"ftyp":
         return None
     size = min(int.from_bytes(head[:4]), len(head))
-    major, brands = head[8:12], {head[8:12], *(head[i : i + 4] for i in range(16, size - 3, 4))}
+    brands = {head[i : i + 4] for i in (8, *range(16, size - 3, 4))}
     if brands & _AVIF_BRANDS:
         return AVIF
     if brands & _STILL_BRANDS:
         return None
-    named = {b"qt  ": MOV, b"M4A ": M4A, b"M4B ": M4A}.get(major)
-    return named or (MP4 if brands & _MP4_BRANDS else None)
+    return {b"qt  ": MOV, b"M4A ": M4A, b"M4B ": M4A}.get(head[8:12], MP4 if brands & _MP4_BRANDS else None)
 
 
 def _webm(head: bytes) -> MediaType | None:
@@ -170,14 +167,14 @@ def _text(head: bytes) -> MediaType | None:
 
     try:
         written = codecs.getincrementaldecoder("utf-8")().decode(head)
-        if not written or _CONTROL.search(written):
+        if written.lstrip()[:1] in ("", "<") or _CONTROL.search(written):
             return None
         claims = {claim.extension for claim in puremagic.magic_string(head)}
-    except UnicodeDecodeError:
-        return None
+        return TEXT if claims <= {".json", ".txt"} else None
     except puremagic.PureError:
         return TEXT
-    return TEXT if claims <= {".json", ".txt"} else None
+    except UnicodeDecodeError:
+        return None
 
 
 # --- size in pixels
@@ -312,6 +309,8 @@ def _riff_ends(file: BinaryIO, size: int) -> bool:
 def _boxes_end(file: BinaryIO, size: int) -> bool:
     names = set()
     for name, _, stop in _boxes(file, 0, size):
+        if name not in _TOP_BOXES:  # behind the end
+            break
         if stop > size:
             return False
         names.add(name)
@@ -324,8 +323,8 @@ def _webm_ends(file: BinaryIO, size: int) -> bool:
     if head[segment : segment + 4] != b"\x18\x53\x80\x67":
         return True
     width, length = _ebml_length(head[segment + 4 :])
-    live = length == (1 << 7 * width) - 1  # all ones: its length was not known
-    return live or segment + 4 + width + length <= size
+    unknown = (1 << 7 * width) - 1  # a live recording
+    return length == unknown or segment + 4 + width + length <= size
 
 
 def _glb_ends(file: BinaryIO, size: int) -> bool:
@@ -350,7 +349,8 @@ _END_CHECKS: dict[MediaType, Callable[[BinaryIO, int], bool]] = {
 # --- walking through formats
 
 _BLOCK_BYTES = 1024**2
-_JPEG_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+_TOP_BOXES = {*b"ftyp styp pdin moov moof mdat meta free skip wide sidx emsg mfra uuid".split()}
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN = 0xDA
 _JPEG_BARE = {0x01, 0xD8, *range(0xD0, 0xD8)}  # markers without a length
 
@@ -379,8 +379,7 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
     for _ in range(_MAX_PARTS):
         file.seek(start)
         head = file.read(16)
-        name = head[4:8]
-        if start + 8 > stop or len(name) < 4 or not name.isascii() or b"\0" in name:
+        if start + 8 > stop:
             return
         header, length = 8, int.from_bytes(head[:4])
         if length == 1:
@@ -389,7 +388,7 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
             length = stop - start
         if length < header:
             return
-        yield name, start + header, start + length
+        yield head[4:8], start + header, start + length
         start += length
 
 

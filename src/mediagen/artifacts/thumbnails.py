@@ -91,14 +91,22 @@ class Thumbnailer:
             await self._end(child)
 
     async def _draw(self, source: Path) -> "_Drawing":
-        child = await self._take()
+        while True:
+            child = await self._take()
+            used = child.images > 0
+            try:
+                return await self._ask(child, source)
+            except (_ChildDied, TimeoutError) as error:
+                if self._closed:
+                    raise Unavailable("the server is stopping") from error
+                # A process may die of what it drew before; with a new one it is the image.
+                if not used or isinstance(error, TimeoutError):
+                    raise InvalidMedia(f"{source.name!r} takes too much time or memory to draw") from error
+
+    async def _ask(self, child: "_Child", source: Path) -> "_Drawing":
         try:
             async with asyncio.timeout(self._job_timeout_s):
                 return await child.draw(source)
-        except (_ChildDied, TimeoutError) as error:
-            if self._closed:
-                raise Unavailable("the server is stopping") from error
-            raise InvalidMedia(f"{source.name!r} takes too much time or memory to draw") from error
         finally:
             if child.in_step and child.images < self._images_per_child:
                 self._idle.append(child)

@@ -69,7 +69,7 @@ def collect(connection: Connection, owner: str) -> Stats:
 
 def _by_state(connection: Connection, owner: str) -> dict[JobState, int]:
     query = select(jobs.c.state, func.count()).where(jobs.c.owner == owner).group_by(jobs.c.state)
-    found = {JobState(state): count for state, count in connection.execute(query).tuples()}
+    found = {JobState(state): count for state, count in connection.execute(query)}
     return {state: found.get(state, 0) for state in JobState}
 
 
@@ -87,7 +87,7 @@ def _ended_since(connection: Connection, owner: str, since: int) -> Counter[JobS
         .where(jobs.c.owner == owner, jobs.c.finished_at >= since)
         .group_by(jobs.c.state)
     )
-    return Counter({JobState(state): count for state, count in connection.execute(query).tuples()})
+    return Counter({JobState(state): count for state, count in connection.execute(query)})
 
 
 def _durations(connection: Connection, owner: str, since: int) -> list[int]:
@@ -106,7 +106,7 @@ def _errors(connection: Connection, owner: str, since: int) -> dict[str, int]:
         .where(jobs.c.owner == owner, jobs.c.finished_at >= since, jobs.c.state == JobState.FAILED.value)
         .group_by(jobs.c.error_code)
     )
-    return {code or "error": count for code, count in connection.execute(query).tuples()}
+    return {code or "error": count for code, count in connection.execute(query)}
 
 
 def beat(connection: Connection, name: str, steps: int) -> None:

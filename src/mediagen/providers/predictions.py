@@ -130,7 +130,7 @@ def _outputs(output: Any) -> Iterator[Output]:
     yield from (Output(url=file) for file in files)
     if files:
         text = "\n".join(words)
-    elif len(words) == len(leaves) and not isinstance(output, dict):
+    elif len(words) == len(leaves) and not (leaves and isinstance(output, dict)):
         text = "".join(words)
     else:
         text = json.dumps(output, ensure_ascii=False)

@@ -62,7 +62,7 @@ SCHEMAS_KEPT = 256
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _MODEL = re.compile(rf"(?P<owner>{_NAME})/(?P<name>{_NAME})(:(?P<version>[0-9a-f]{{64}}))?")
 _VERSION = re.compile(r"[0-9a-f]{64}")
-_OUTPUT_ORIGIN = re.compile(r"https://([a-z0-9-]+\.)*replicate\.delivery")
+_OUTPUT_HOST = re.compile(r"([a-z0-9-]+\.)*replicate\.delivery")
 
 _REFUSALS = {
     **dict.fromkeys((400, 404, 413, 422), RejectReason.INVALID),
@@ -182,7 +182,7 @@ class ReplicateProvider(Provider):
         super().__init__(context)
         self.default_model = settings.replicate_default_model
         self._offered = tuple(dict.fromkeys((self.default_model, *settings.replicate_models)))
-        self._origin = URL(settings.replicate_api_base_url).origin()
+        self._origin = _origin(URL(settings.replicate_api_base_url))
         self._http = ProviderHTTP(
             settings.replicate_api_base_url,
             clock=context.clock,
@@ -198,8 +198,6 @@ class ReplicateProvider(Provider):
 
     def accepts(self, model: str) -> bool:
         return _target(model) is not None
-
-    # ---------------------------------------------------------------------------------------- models
 
     async def models(self) -> Sequence[Model]:
         """Return the default model and those of REPLICATE_MODELS, with their schemas where they are known."""
@@ -244,8 +242,6 @@ class ReplicateProvider(Provider):
     def schema_of(self, model: str) -> Mapping[str, Any] | None:
         card = self._cards.get(model)
         return (card.model.input_schema or None) if card else None
-
-    # ---------------------------------------------------------------------------------------- calls
 
     async def create(self, call: Call, *, send_by: float) -> Outcome:
         target = _target(call.model)
@@ -348,11 +344,11 @@ class ReplicateProvider(Provider):
     def trusts(self, url: str) -> bool:
         """Trust the API's own origin, and replicate.delivery with its subdomains, where outputs lie."""
         try:
-            target = parse_url(url)
+            scheme, host, port = _origin(parse_url(url))
         except FetchBlocked:
             return False
-        is_delivery = bool(_OUTPUT_ORIGIN.fullmatch(str(target.origin())))
-        return is_delivery or target.origin() == self._origin
+        is_delivery = (scheme, port) == ("https", 443) and bool(_OUTPUT_HOST.fullmatch(host))
+        return is_delivery or (scheme, host, port) == self._origin
 
     async def check(self) -> str:
         account = _object(await self._http.read("GET", "/v1/account", timeout_s=SCHEMA_TIMEOUT_S))
@@ -360,6 +356,10 @@ class ReplicateProvider(Provider):
 
     async def close(self) -> None:
         await self._http.close()
+
+
+def _origin(url: URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host or "", url.port
 
 
 def _query_of(following: str) -> Mapping[str, str]:

@@ -28,7 +28,9 @@ async def working(runtime: Runtime) -> AsyncIterator[Worker]:
     worker = build_worker(runtime)
     with _sign_of_life(_locks(runtime), worker.name):
         await _free_dead_leases(runtime, worker.name)
-        chores = asyncio.create_task(build_maintenance(runtime, worker).run(), name="maintenance")
+        maintenance = build_maintenance(runtime, worker)
+        await maintenance.beat()
+        chores = asyncio.create_task(maintenance.run(), name="maintenance")
         running = asyncio.create_task(worker.run(), name="worker")
         log.info("worker.started", worker=worker.name)
         try:

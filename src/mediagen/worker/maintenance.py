@@ -41,7 +41,7 @@ class Maintenance:
         chores = (
             self._whenever("thumbnails", self._artifacts.make_thumbnails),
             self._whenever("webhooks", self._webhooks.send_due),
-            self._every(_BEAT_S, self._beat),
+            self._every(_BEAT_S, self.beat),
             self._every(_HOUSEKEEPING_S, self._clean),
         )
         tasks = [asyncio.create_task(chore) for chore in chores]
@@ -70,7 +70,8 @@ class Maintenance:
             await _attempt(chore)
             await asyncio.sleep(seconds)
 
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
+        """Note that this worker lives."""
         await self._db.transact(lambda c: stats.beat(c, self._worker.name, self._worker.steps_running))
 
     async def _clean(self) -> None:

@@ -33,7 +33,7 @@ _BIRDS_AT = frozenset({"mountains", "sea", "dunes"})
 
 
 def paint(prompt: str, seed: int, width: int, height: int) -> Image.Image:
-    """Paint an RGB picture of the size in pixels; the same arguments give the same pixels, anywhere."""
+    """Paint an RGB picture of a size in pixels, 64 and more; the same arguments give the same pixels again."""
     digest = hashlib.sha256(f"{seed}\n{prompt}".encode(errors="surrogatepass")).digest()
     rng = random.Random(int.from_bytes(digest))  # noqa: S311  it only paints
     idea = read(prompt, rng)

@@ -23,6 +23,7 @@ from mediagen.providers.painting.elements import firs, mist, peaks, pine, ridge,
 from mediagen.providers.painting.palettes import Color, mix
 
 BICUBIC = Image.Resampling.BICUBIC
+_BOATS = frozenset({"boat", "sailboat", "sail", "ship", "yacht"})
 
 
 def mountains(canvas: Canvas) -> None:
@@ -65,7 +66,7 @@ def sea(canvas: Canvas) -> None:
     if canvas.chance(0.6):
         _islands(canvas, horizon)
     water(canvas, horizon, sun[0])
-    if canvas.chance(0.4):
+    if canvas.words & _BOATS or canvas.chance(0.4):
         _sailboat(canvas, horizon)
 
 

@@ -25,8 +25,8 @@ _MOTIFS = _words(
     {
         "mountains": """mountain alp alpine peak valley hill ridge cliff landscape highland canyon himalaya
             scenery fuji volcano glacier countryside castle dragon""",
-        "sea": """sea ocean beach wave coast lake water island harbor harbour shore boat ship sail lighthouse
-            fish whale surf underwater river bay pirate""",
+        "sea": """sea ocean beach wave coast lake water island harbor harbour shore boat ship sail sailboat yacht
+            lighthouse fish whale surf underwater river bay pirate""",
         "dunes": "desert dune sand sahara camel oasis egypt pyramid mars arabia",
         "forest": "forest wood tree jungle pine fairy elf wolf bear fox deer owl camping moss path",
         "city": """city skyline street urban building tower tokyo york london pari skyscraper cyberpunk
@@ -99,7 +99,7 @@ def read(prompt: str, rng: random.Random) -> Idea:
     words = [_singular(word) for word in re.findall(r"[a-z]+", prompt.lower()[:2000])]
     subject = next((word for word in words if word in _MOTIFS), None)
     palette = _first([word for word in words if word != subject], _PALETTES) or _first(words, _PALETTES)
-    suited = [motif for motif, palettes in SUITED.items() if palette is None or palette in palettes]
+    suited = [motif for motif, palettes in SUITED.items() if _suits(palettes, palette)]
     motif = _MOTIFS[subject] if subject else rng.choice(suited)
     return Idea(
         motif=motif,
@@ -108,6 +108,11 @@ def read(prompt: str, rng: random.Random) -> Idea:
         gray=not _GRAY.isdisjoint(words) or "black and white" in prompt.lower(),
         words=frozenset(words),
     )
+
+
+def _suits(palettes: Sequence[str], palette: str | None) -> bool:
+    """Tell whether a motif fits the palette; one with a single palette is never painted unasked."""
+    return palette in palettes if palette else len(palettes) > 1
 
 
 def _first(words: Sequence[str], table: Mapping[str, str]) -> str | None:

@@ -263,10 +263,11 @@ def agate(canvas: Canvas) -> None:
 
 
 def _veins(canvas: Canvas, field: Image.Image) -> None:
-    lines = [0.22, 0.36, 0.47, 0.58, 0.71]
+    """Lay gold along some of the field's contour lines."""
 
     def vein(value: float) -> float:
-        return max(smoothstep(0.008, 0.002)(abs(value - line)) for line in lines)
+        return max(smoothstep(0.008, 0.002)(abs(value - line)) for line in (0.22, 0.36, 0.47, 0.58, 0.71))
 
-    gold = canvas.palette.light
-    canvas.paste(mix((206, 160, 80), gold, 0.35), curve(field, vein))
+    even = field.filter(ImageFilter.BoxBlur(canvas.unit / 250))  # 256 grays alone would give ragged lines
+    thread = curve(even, vein).filter(ImageFilter.BoxBlur(canvas.unit / 1200))
+    canvas.paste(mix((206, 160, 80), canvas.palette.light, 0.35), thread)

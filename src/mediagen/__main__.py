@@ -1,0 +1,5 @@
+"""`python -m mediagen` is `mediagen`."""
+
+from mediagen.cli import app
+
+app(prog_name="mediagen")

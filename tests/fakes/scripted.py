@@ -1,0 +1,112 @@
+"""A provider that does what the test says, and counts what it sold."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Self
+
+from mediagen.errors import FetchError, ProviderError
+from mediagen.providers.base import (
+    Accepted,
+    Call,
+    Capabilities,
+    Dedupe,
+    Model,
+    Outcome,
+    Output,
+    Prediction,
+    PredictionStatus,
+    Provider,
+    ProviderContext,
+)
+from mediagen.safefetch import Download
+
+
+class ScriptedProvider(Provider):
+    """Accepts every call, unless `script` says otherwise; a prediction runs until the test ends it."""
+
+    name = "scripted"
+    default_model = "scripted/one"
+
+    def __init__(
+        self, *, dedupe: Dedupe = Dedupe.RECONCILE, billed: bool = True, synchronous: bool = False
+    ) -> None:
+        self.capabilities = Capabilities(
+            dedupe=dedupe, billed=billed, synchronous=synchronous, creates_per_s=1000
+        )
+        self.script: deque[Outcome] = deque()
+        self.sold: list[Call] = []
+        self.canceled: list[str] = []
+        self.predictions: dict[str, Prediction] = {}
+        self.found: list[Prediction] = []
+        self.failing: deque[ProviderError] = deque()
+        self.bytes: deque[bytes | FetchError] = deque()
+
+    @classmethod
+    def from_env(cls, context: ProviderContext) -> Self | None:
+        return None
+
+    def accepts(self, model: str) -> bool:
+        return model.startswith("scripted/")
+
+    async def models(self) -> Sequence[Model]:
+        return [Model(id=self.default_model, provider=self.name)]
+
+    def schema_of(self, model: str) -> Mapping[str, Any] | None:
+        return {"type": "object", "properties": {"width": {"type": "integer", "maximum": 2048}}}
+
+    async def create(self, call: Call, *, send_by: float) -> Outcome:
+        self.sold.append(call)
+        if self.script:
+            return self.script.popleft()
+        return Accepted(prediction=self.run(call))
+
+    def run(self, call: Call, **changes: Any) -> Prediction:
+        """Let a prediction of the call exist, running."""
+        ref = f"ref-{len(self.predictions)}"
+        self.predictions[ref] = replace(
+            Prediction(ref=ref, status=PredictionStatus.RUNNING, call_id=call.id), **changes
+        )
+        return self.predictions[ref]
+
+    def end(
+        self, ref: str = "ref-0", status: PredictionStatus = PredictionStatus.SUCCEEDED, **changes: Any
+    ) -> None:
+        """Let a prediction come to its end."""
+        outputs = (Output(url="scripted:0"),) if status is PredictionStatus.SUCCEEDED else ()
+        changes.setdefault("outputs", outputs)
+        self.predictions[ref] = replace(self.predictions[ref], status=status, **changes)
+
+    async def get(self, call: Call) -> Prediction:
+        if self.failing:
+            raise self.failing.popleft()
+        assert call.ref is not None
+        return self.predictions[call.ref]
+
+    async def cancel(self, call: Call) -> None:
+        assert call.ref is not None
+        self.canceled.append(call.ref)
+
+    async def find(self, call: Call) -> Sequence[Prediction]:
+        if self.failing:
+            raise self.failing.popleft()
+        return list(self.found)
+
+    @asynccontextmanager
+    async def open(self, output: Output) -> AsyncIterator[Download]:
+        data = output.data if output.data is not None else (self.bytes.popleft() if self.bytes else PNG)
+        if isinstance(data, FetchError):
+            raise data
+        yield Download(chunks=_once(data), size_bytes=len(data), media_type="image/png")
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c489".replace(" ", "")
+    + "0000000a49444154789c63000100000500010d0a2db40000000049454e44ae426082"
+)
+"""The smallest picture: one transparent pixel."""

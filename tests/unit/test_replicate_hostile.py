@@ -1,0 +1,122 @@
+"""Answers of any form: none may raise anything but what `providers/base.py` documents."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from mediagen.errors import ProviderError
+from mediagen.providers.base import Accepted, Rejected, Unknown
+from mediagen.providers.replicate import ReplicateProvider
+from tests.fakes.handclock import HandClock
+from tests.fakes.rawhttp import app_server
+from tests.fakes.replicate_client import a_call, create, provider_at
+
+ODD = [
+    *(None, True, 0, -1, 1e308, "", "x", [], {}, [[]], [None], [{}], {"": {}}, {"results": None}),
+    *({"results": {}}, {"results": "x", "next": 5}, {"results": [], "next": []}, {"results": [[], 1, None]}),
+    *({"id": None}, {"id": 5, "status": "succeeded"}, {"id": ["a"]}, {"id": {}}, {"id": "a" * 1000}),
+    *(
+        {"id": "a", "status": None},
+        {"id": "a", "status": {}},
+        {"id": "a", "status": "succeeded", "output": 5},
+    ),
+    {"id": "abc", "status": "succeeded", "output": {"a": [[{"b": ["https://h/1", None, 3.5, {"c": {}}]}]]}},
+    {"id": "abc", "status": "succeeded", "output": ["\ud800", "\x00"], "data_removed": "yes"},
+    {"id": "abc", "status": "succeeded", "output": "\ud800https://h/1"},
+    {"id": "abc", "status": "failed", "error": {"a": ["\ud800", {"b": None}]}},
+    {"id": "abc", "status": "failed", "error": 10**30, "logs": ["50%|"]},
+    {"id": "abc", "status": "failed", "error": "NSFW\x1b[2J" * 5000},
+    {"id": "abc", "status": "processing", "logs": {"a": 1}, "webhook": ["x"], "created_at": 10**40},
+    {
+        "id": "abc",
+        "status": "processing",
+        "logs": "99999999999999999999%|",
+        "webhook": "http://[",
+        "input": [],
+    },
+    {"id": "abc", "model": {}, "version": [], "created_at": "0001-01-01T00:00:00+23:59", "webhook": 7},
+    {"detail": None, "title": [], "error": {"message": {"message": []}}},
+    {"detail": {"detail": {"detail": "\ud800"}}, "retry_after": "soon"},
+    {"latest_version": [], "openapi_schema": 5, "description": {}, "username": []},
+    {"latest_version": {"openapi_schema": {"components": {"schemas": {"Input": {"$ref": 5}}}}}},
+    {"latest_version": {"openapi_schema": {"components": {"schemas": {"Input": [{"$ref": "#/x"}]}}}}},
+    json.loads("[" * 90 + "]" * 90),
+    {"results": [{"id": "abc", "created_at": "9999-12-31T23:59:59Z"}] * 50, "next": "?cursor=\ud800"},
+]
+
+
+class Parrot:
+    """A server that answers everything with the same thing."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.body = b""
+
+    async def handle(self, _request: web.Request) -> web.Response:
+        return web.Response(status=self.status, body=self.body, content_type="application/json")
+
+
+@pytest.fixture
+def parrot() -> Parrot:
+    return Parrot()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def replicate(parrot: Parrot, clock: HandClock) -> AsyncIterator[ReplicateProvider]:
+    async with app_server(parrot.handle) as url, provider_at(url, clock=clock) as provider:
+        yield provider
+
+
+async def says(work: Awaitable[Any]) -> str:
+    """Return the message of the one error that is documented, or nothing."""
+    try:
+        await work
+    except ProviderError as error:
+        return str(error)
+    return ""
+
+
+async def all_methods(replicate: ReplicateProvider, clock: HandClock) -> list[str]:
+    """Call every method; return what those that are free said."""
+    call = a_call(ref="abc", hook=True)
+    assert isinstance(await create(replicate, call), Accepted | Rejected | Unknown)
+    clock.now_s += 3600  # so that nothing is cached
+    assert len(await replicate.models()) == 1
+    free: list[Callable[..., Awaitable[Any]]] = [replicate.get, replicate.cancel, replicate.find]
+    said = [await says(method(call)) for method in free]
+    return [*said, await says(replicate.follow([call])), await says(replicate.check())]
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 404, 422, 429, 500])
+async def test_json_of_any_form_is_survived(
+    parrot: Parrot, replicate: ReplicateProvider, clock: HandClock, status: int
+) -> None:
+    parrot.status = status
+    for odd in ODD:
+        parrot.body = json.dumps(odd).encode()
+        for message in await all_methods(replicate, clock):
+            assert len(message) <= 500
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe\x00", b"[" * 100_000, b"{", b"NaN", b"\x00" * 20_000_000])
+async def test_bytes_of_any_form_are_survived(
+    parrot: Parrot, replicate: ReplicateProvider, clock: HandClock, body: bytes
+) -> None:
+    parrot.body = body
+    await all_methods(replicate, clock)
+    assert isinstance(await create(replicate, a_call()), Unknown)
+
+
+async def test_a_model_with_an_odd_schema_is_offered_without(
+    parrot: Parrot, replicate: ReplicateProvider
+) -> None:
+    parrot.body = json.dumps({"latest_version": {"openapi_schema": {"components": []}}}).encode()
+    assert [model.input_schema for model in await replicate.models()] == [{}]
