@@ -159,10 +159,12 @@ class Remote(Installation):
         self._clock = clock
 
     async def answers(self) -> bool:
-        """Tell whether a mediagen server answers there, within a second."""
+        """Tell whether a mediagen server answers there, within a second. Raises `Forbidden` when it refuses us."""
         timeout = aiohttp.ClientTimeout(total=PROBE_S)
         try:
             return (await self._json("GET", "/health/live", timeout=timeout)).get("name") == "mediagen"
+        except Forbidden:
+            raise
         except MediagenError:
             return False
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.fakes.cog.server import CogServer, CogUnavailable, environment
 
 from mediagen.clock import SystemClock
 from mediagen.errors import ProviderError
@@ -26,6 +25,7 @@ from mediagen.providers.base import (
 from mediagen.providers.cog import CogProvider, CogSettings
 from mediagen.safefetch import Fetcher
 from mediagen.settings import load, load_settings
+from tests.fakes.cog.server import CogServer, CogUnavailable, environment
 
 pytestmark = pytest.mark.cog
 CLOCK = SystemClock()
@@ -80,6 +80,10 @@ async def cog(server: CogServer, context: ProviderContext) -> AsyncIterator[CogP
 
 async def until(server: CogServer, status: str) -> None:
     await asyncio.to_thread(server.wait_until, status)
+
+
+async def until_drawing(server: CogServer, call: Call) -> None:
+    await asyncio.to_thread(server.wait_until_drawing, call.id)
 
 
 def a_call(timeout_s: float = 30, **parameters: Any) -> Call:
@@ -146,7 +150,7 @@ async def test_a_bad_parameter_is_refused_by_name(cog: CogProvider) -> None:
 async def test_another_call_finds_the_server_busy(server: CogServer, cog: CogProvider) -> None:
     first = a_call(sleep_s=LONG_S)
     running = asyncio.create_task(create(cog, first))
-    await until(server, "BUSY")
+    await until_drawing(server, first)
     outcome = await create(cog, a_call())
     await cog.cancel(first)
     await running
@@ -157,7 +161,7 @@ async def test_another_call_finds_the_server_busy(server: CogServer, cog: CogPro
 async def test_the_same_call_starts_no_second_run(server: CogServer, cog: CogProvider) -> None:
     call = a_call(sleep_s=LONG_S)
     running = asyncio.create_task(create(cog, call))
-    await until(server, "BUSY")
+    await until_drawing(server, call)
     joined = await create(cog, call)
     await cog.cancel(call)
     first = await running
@@ -175,7 +179,7 @@ async def test_the_same_call_runs_again_after_its_end(server: CogServer, cog: Co
 async def test_cancel_stops_a_running_prediction(server: CogServer, cog: CogProvider) -> None:
     call = a_call(sleep_s=LONG_S)
     running = asyncio.create_task(prediction(cog, call))
-    await until(server, "BUSY")
+    await until_drawing(server, call)
     await cog.cancel(call)
     assert (await running).status is PredictionStatus.CANCELED
     await until(server, "READY")
@@ -188,14 +192,15 @@ async def test_canceling_what_has_ended_is_no_error(cog: CogProvider) -> None:
 
 
 async def test_a_prediction_that_takes_too_long_is_stopped(server: CogServer, cog: CogProvider) -> None:
-    failed = await prediction(cog, a_call(timeout_s=0.5, sleep_s=LONG_S))
+    failed = await prediction(cog, a_call(timeout_s=2, sleep_s=LONG_S))
     assert (failed.status, failed.error_code) == (PredictionStatus.FAILED, "timed_out")
     await until(server, "READY")
 
 
 async def test_a_lost_connection_stops_the_prediction(server: CogServer, cog: CogProvider) -> None:
-    holding = asyncio.create_task(create(cog, a_call(sleep_s=LONG_S)))
-    await until(server, "BUSY")
+    call = a_call(sleep_s=LONG_S)
+    holding = asyncio.create_task(create(cog, call))
+    await until_drawing(server, call)
     holding.cancel()
     await asyncio.gather(holding, return_exceptions=True)
     await until(server, "READY")
@@ -205,8 +210,9 @@ async def test_a_server_that_dies_midway_leaves_the_outcome_unknown(
     mortal: CogServer, context: ProviderContext
 ) -> None:
     cog = CogProvider(context, load(CogSettings, cog_url=mortal.url))
-    running = asyncio.create_task(create(cog, a_call(sleep_s=LONG_S)))
-    await until(mortal, "BUSY")
+    call = a_call(sleep_s=LONG_S)
+    running = asyncio.create_task(create(cog, call))
+    await until_drawing(mortal, call)
     await asyncio.to_thread(mortal.kill)
     outcome = await running
     await cog.close()

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.fakes.cog_faults import CogFaults
 
 from mediagen.clock import SystemClock
 from mediagen.errors import ProviderError
@@ -24,6 +23,7 @@ from mediagen.providers.base import (
 from mediagen.providers.cog import CogProvider, CogSettings
 from mediagen.safefetch import Fetcher
 from mediagen.settings import load, load_settings
+from tests.fakes.cog_faults import CogFaults
 
 CLOCK = SystemClock()
 MAX_BYTES = 4096

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.fakes.cog_faults import CogFaults
 
 from mediagen.clock import SystemClock
 from mediagen.errors import SettingsError
@@ -12,6 +11,7 @@ from mediagen.providers.base import Dedupe, ProviderContext
 from mediagen.providers.cog import CogProvider, CogSettings
 from mediagen.safefetch import Fetcher
 from mediagen.settings import load, load_settings
+from tests.fakes.cog_faults import CogFaults
 
 
 @pytest.fixture

@@ -120,3 +120,26 @@ async def test_a_model_with_an_odd_schema_is_offered_without(
 ) -> None:
     parrot.body = json.dumps({"latest_version": {"openapi_schema": {"components": []}}}).encode()
     assert [model.input_schema for model in await replicate.models()] == [{}]
+
+
+async def test_another_prediction_than_the_one_asked_for_is_an_error(
+    parrot: Parrot, replicate: ReplicateProvider
+) -> None:
+    parrot.body = json.dumps({"id": "other", "status": "succeeded", "output": "https://h/1"}).encode()
+    assert "is not the prediction 'abc'" in await says(replicate.get(a_call(ref="abc")))
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+async def test_cancel_of_what_can_no_longer_be_canceled_is_no_error(
+    parrot: Parrot, replicate: ReplicateProvider, status: int
+) -> None:
+    parrot.status = status
+    assert await says(replicate.cancel(a_call(ref="abc"))) == ""
+
+
+@pytest.mark.parametrize("status", [302, 401, 429, 500])
+async def test_a_cancel_that_was_not_carried_out_is_an_error(
+    parrot: Parrot, replicate: ReplicateProvider, status: int
+) -> None:
+    parrot.status = status
+    assert str(status) in await says(replicate.cancel(a_call(ref="abc")))

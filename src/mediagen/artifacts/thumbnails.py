@@ -101,7 +101,7 @@ class Thumbnailer:
                     raise Unavailable("the server is stopping") from error
                 # A process may die of what it drew before; with a new one it is the image.
                 if not used or isinstance(error, TimeoutError):
-                    raise InvalidMedia(f"{source.name!r} takes too much time or memory to draw") from error
+                    raise InvalidMedia(f"drawing {source.name!r} took too much time or memory") from error
 
     async def _ask(self, child: "_Child", source: Path) -> "_Drawing":
         try:

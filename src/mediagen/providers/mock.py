@@ -92,7 +92,7 @@ _ODD_FILES: Final[Mapping[Fault, tuple[bytes, str]]] = {
 _AT_DOWNLOAD: Final = frozenset({Fault.EXPIRED_LINK, Fault.TRUNCATED_DOWNLOAD})
 
 
-def _schema(properties: Mapping[str, Mapping[str, Any]], *, open_ended: bool) -> Mapping[str, Any]:
+def _schema(properties: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Input",
@@ -102,17 +102,17 @@ def _schema(properties: Mapping[str, Mapping[str, Any]], *, open_ended: bool) ->
             for order, (name, described) in enumerate(properties.items())
         },
         "required": ["prompt"],
-        "additionalProperties": open_ended,
+        "additionalProperties": True,  # an app tries its real model's parameters out here
     }
 
 
-_SCHEMA: Final = _schema({**PROPERTIES, **faults.PROPERTIES}, open_ended=False)
+_SCHEMA: Final = _schema({**PROPERTIES, **faults.PROPERTIES})
 # The model that it stands in for may want a width as text or another list of ratios: only names are told.
 _LOOSE: Final = {
     name: {"title": described["title"], "description": described["description"]}
     for name, described in PROPERTIES.items()
 }
-_STAND_IN_SCHEMA: Final = _schema({**_LOOSE, **faults.PROPERTIES}, open_ended=True)
+_STAND_IN_SCHEMA: Final = _schema({**_LOOSE, **faults.PROPERTIES})
 
 
 @dataclass(frozen=True, kw_only=True)

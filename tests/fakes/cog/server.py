@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -128,13 +128,14 @@ class CogServer:
 
     def wait_until(self, status: str, timeout_s: float = 30) -> None:
         """Wait until it says so of itself. Raises `TimeoutError` with its log, at once when it has ended."""
-        deadline = time.monotonic() + timeout_s
-        while not self._is(status):
-            if time.monotonic() > deadline or self._process is None or self._process.poll() is not None:
-                raise TimeoutError(
-                    f"the Cog server at {self.url} did not get {status}:\n{self._log()[-3000:]}"
-                )
-            time.sleep(0.01)
+        self._wait(lambda: self._is(status), f"become {status}", timeout_s)
+
+    def wait_until_drawing(self, prediction_id: str, timeout_s: float = 30) -> None:
+        """Wait until the model itself runs; Cog 0.23 may lose a cancel that comes before that.
+
+        Raises `TimeoutError` as `wait_until` does.
+        """
+        self._wait(lambda: self._is_drawing(prediction_id), f"draw for {prediction_id!r}", timeout_s)
 
     def stop(self) -> None:
         """End it, and remove what it and Cog have written. Idempotent."""
@@ -168,11 +169,21 @@ class CogServer:
                 start_new_session=True,
             )
 
+    def _wait(self, met: Callable[[], bool], what: str, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not met():
+            if time.monotonic() > deadline or self._process is None or self._process.poll() is not None:
+                raise TimeoutError(f"the Cog server at {self.url} did not {what}:\n{self._log()[-3000:]}")
+            time.sleep(0.01)
+
     def _is(self, status: str) -> bool:
         try:
             return bool(self.health()["status"] == status)
         except (OSError, ValueError):  # not listening yet
             return False
+
+    def _is_drawing(self, prediction_id: str) -> bool:
+        return any('"drawing ' in line and prediction_id in line for line in self._log().splitlines())
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

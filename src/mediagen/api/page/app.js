@@ -1,77 +1,25 @@
 // The plain page: one job on the stage, all in the gallery, kept up to date by the server's events.
 // What comes from a prompt, a model or an error goes in as text; nothing here parses markup.
 
-import { atWork, clock, countName, countOf, facts, layout, now, ratioOf, reason, since, words } from "./words.js";
+import { fill, setModels, setUp } from "./composer.js";
+import { blankCell, develop, make, setBar, showFrame } from "./pictures.js";
+import { call, listen, send } from "./server.js";
+import { atWork, countOf, facts, now, ratioOf, reason, since, words } from "./words.js";
 
-const SHAPES = ["1:1", "3:2", "16:9", "2:3", "9:16"];
-const FACTS = "created submitted accepted progress retrying reconciling storing cancel_requested succeeded failed canceled deleted";
 const PAGE = 24; // jobs
 const QUIET_MS = 10_000; // a job at work that says nothing for so long is asked: not every change is an event
 const BURST = 8; // jobs to ask for one by one; of more the newest page is read
 
 const $ = (id) => document.getElementById(id);
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const views = new Map(); // job id -> { job, item, button, cell, note, bar, heardAt }
 const stale = new Set(); // ids of jobs to ask for
-let models = [];
 let selected = null; // id of the job on the stage
 let cursor = null; // of the page after the gallery's last job
 let drafts = 0;
 
-function make(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
-
 function say(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
   $(id).hidden = !text;
-}
-
-async function call(path, { method = "GET", body, headers = {} } = {}) {
-  if (body) headers = { ...headers, "content-type": "application/json" };
-  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-  const ahead = Date.parse(answer.headers.get("date")) - Date.now();
-  clock.skew = Math.abs(ahead) > 2000 ? ahead : 0; // the header knows whole seconds only
-  const said = await answer.json().catch(() => ({}));
-  if (answer.ok) return said;
-  throw Object.assign(new Error(said.detail ?? `The server answered ${answer.status}`), { status: answer.status });
-}
-
-// ------------------------------------------------------------------------------------------------ pictures
-
-function blankCell(job) {
-  const cell = make("span", { className: "cell" });
-  const sum = [...job.prompt].reduce((all, letter) => (all * 31 + letter.codePointAt(0)) >>> 0, 7);
-  cell.style.setProperty("--x", `${sum % 100}%`);
-  cell.style.setProperty("--y", `${(sum >>> 8) % 100}%`);
-  return cell;
-}
-
-function develop(cell, job, artifact, small) {
-  if (!artifact || cell.dataset.key === artifact.key) return;
-  cell.dataset.key = artifact.key;
-  const address = `media/${artifact.key}`;
-  const done = () => cell.classList.add("developed");
-  const other = () => cell.replaceChildren(make("span", { className: "file", textContent: artifact.media_type }));
-  if (artifact.kind === "video" && !small) {
-    return cell.replaceChildren(make("video", { src: address, controls: true, loop: true, muted: true }));
-  }
-  if (artifact.kind !== "image") return other();
-  const soft = make("img", { className: "soft", alt: "" });
-  if (artifact.placeholder?.startsWith("data:image/")) soft.src = artifact.placeholder;
-  const sharp = make("img", { className: "sharp", alt: job.prompt, onload: done, onerror: other });
-  if (small) sharp.loading = "lazy";
-  sharp.src = small ? `${address}?variant=thumbnail` : address;
-  if (sharp.complete) done();
-  cell.replaceChildren(soft, sharp);
-}
-
-function setBar(bar, job) {
-  bar.hidden = !atWork(job);
-  bar.classList.toggle("unknown", job.progress == null);
-  bar.style.setProperty("--done", job.progress ?? 0);
 }
 
 // ------------------------------------------------------------------------------------------------ stage
@@ -80,7 +28,7 @@ function showStage() {
   const job = views.get(selected)?.job;
   $("stage").hidden = !job;
   if (!job) return;
-  showFrame($("frame"), job);
+  showFrame($("frame"), $("downloads"), job);
   setBar($("bar"), job);
   $("bar").ariaValueNow = job.progress == null ? null : Math.round(job.progress * 100);
   $("words").className = `words ${job.status}`;
@@ -96,28 +44,6 @@ function showStage() {
   $("details").hidden = job.draft;
   $("details").href = `jobs/${job.id}`;
   if (lostFocus) $("stage").focus({ preventScroll: true });
-}
-
-function showFrame(frame, job) {
-  const shows = [job.id, countOf(job)].join();
-  if (frame.dataset.shows !== shows) {
-    frame.dataset.shows = shows;
-    const cells = Array.from({ length: countOf(job) }, () => blankCell(job));
-    frame.replaceChildren(...cells.map((cell) => make("a", { target: "_blank", rel: "noopener" }, cell)));
-    $("downloads").replaceChildren();
-  }
-  const { columns, whole, lead } = layout(job);
-  const shape = { "--ratio": ratioOf(job), "--columns": columns, "--whole": whole };
-  for (const [name, value] of Object.entries(shape)) frame.style.setProperty(name, value);
-  frame.className = `frame ${job.status}${atWork(job) ? " working" : ""}${lead ? " lead" : ""}`;
-  [...frame.children].forEach((link, index) => {
-    if (job.artifacts[index]) link.href = `media/${job.artifacts[index].key}`;
-    develop(link.firstChild, job, job.artifacts[index], false);
-  });
-  if ($("downloads").children.length === job.artifacts.length) return;
-  const text = (index) => (job.artifacts.length > 1 ? `Download ${index + 1}` : "Download");
-  const link = ({ key }, index) => make("a", { href: `media/${key}?download=true`, download: "", textContent: text(index) });
-  $("downloads").replaceChildren(...job.artifacts.map(link));
 }
 
 function select(id) {
@@ -195,3 +121,114 @@ function showLists() {
 }
 
 // ------------------------------------------------------------------------------------------------ staying up to date
+
+function ask(id) {
+  if (stale.size === 0) setTimeout(catchUp, 100);
+  stale.add(id);
+}
+
+async function catchUp() {
+  if (stale.size > BURST) await refresh();
+  const ids = [...stale];
+  stale.clear();
+  await Promise.all(ids.filter((id) => views.has(id) || ids.length <= BURST).slice(0, BURST).map(look));
+}
+
+async function look(id) {
+  try {
+    merge(await call(`status/${id}`));
+  } catch (error) {
+    if (error.status === 404) forget(id);
+  }
+}
+
+async function refresh() {
+  const page = await call(`jobs?limit=${PAGE}`).catch(() => null);
+  if (!page) return;
+  if (!page.items.some(({ id }) => views.has(id))) { // the first page, or so many new jobs that some between are missing
+    cursor = page.next_cursor;
+    for (const { job } of views.values()) if (!job.draft && job.id !== selected) forget(job.id);
+  }
+  page.items.forEach(merge);
+  const fresh = new Set(page.items.map(({ id }) => id));
+  for (const { job } of views.values()) if (atWork(job) && !job.draft && !fresh.has(job.id)) ask(job.id);
+  showLists();
+}
+
+async function readModels() {
+  const { items, mock_mode } = await call("models").catch(() => ({}));
+  if (!items) return;
+  setModels(items);
+  $("mock").hidden = !mock_mode;
+}
+
+setInterval(() => {
+  for (const view of views.values()) {
+    if (!atWork(view.job) || view.job.draft) continue;
+    showTile(view);
+    if (Date.now() - view.heardAt > QUIET_MS) ask(view.job.id);
+  }
+  showStage();
+}, 1000);
+
+// ------------------------------------------------------------------------------------------------ what hands do
+
+async function submit(request) {
+  const at = new Date(now()).toISOString();
+  const draft = { ...request, draft: true, id: `~${++drafts}`, status: "pending", message: "Sending", progress: null, artifacts: [] };
+  select(merge({ ...draft, created_at: at, updated_at: at }).id);
+  if (matchMedia("(max-width: 959px)").matches) $("stage").scrollIntoView({ block: "start" });
+  try {
+    const waits = () => merge({ ...views.get(draft.id).job, message: "The server is away. It is sent once it is back" });
+    const job = merge(await send(request, waits));
+    if (selected === draft.id) select(job.id);
+  } finally {
+    forget(draft.id);
+  }
+}
+
+async function showMore() {
+  const page = await call(`jobs?limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`).catch(() => null);
+  if (!page) return;
+  cursor = page.next_cursor;
+  page.items.forEach(merge);
+  showLists();
+  views.get(page.items[0]?.id)?.button.focus();
+}
+
+$("cancel").onclick = () => act(`jobs/${selected}/cancel`);
+$("retry").onclick = async () => {
+  const job = await act(`jobs/${selected}/retry`);
+  if (job) select(job.id);
+};
+$("reuse").onclick = () => fill(views.get(selected).job);
+$("more").onclick = showMore;
+$("stage").onkeydown = (event) => event.key === "Escape" && views.get(selected)?.button.focus();
+$("gallery").onkeydown = ({ key, target }) => {
+  const step = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[key];
+  target.closest("li")?.[step]?.firstChild.focus();
+};
+addEventListener("beforeunload", (event) => {
+  if ([...views.values()].some(({ job }) => job.draft)) event.preventDefault();
+});
+for (const item of document.querySelectorAll("li.example")) {
+  const [button, prompt] = [item.firstElementChild, item.textContent.trim()];
+  button.prepend(blankCell({ prompt }));
+  item.style.setProperty("--ratio", ratioOf({ parameters: { aspect_ratio: item.dataset.shape }, artifacts: [] }));
+  button.onclick = () => fill({ prompt, parameters: { aspect_ratio: item.dataset.shape } });
+}
+setUp(submit);
+refresh();
+listen({
+  onOpen: () => {
+    $("offline").hidden = true;
+    refresh();
+    readModels();
+  },
+  onLoss: () => ($("offline").hidden = false),
+  onEvent: ({ type, job_id: id, at, data }) => {
+    if (type === "deleted") forget(id);
+    else if (type !== "progress" || !views.has(id)) ask(id);
+    else merge({ ...views.get(id).job, progress: data.progress, updated_at: at });
+  },
+});

@@ -1,0 +1,350 @@
+"""What `mediagen doctor` looks at: every part of an installation, and how to mend what is wrong.
+
+Nothing is created but what is removed again: a doctor may look before the first start.
+"""
+
+import asyncio
+import os
+import platform
+import socket
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import aiohttp
+from PIL import Image, ImageDraw
+
+import mediagen
+from mediagen.artifacts.thumbnails import Thumbnailer
+from mediagen.clock import Clock
+from mediagen.connection import Json, Remote, own_url, running_server
+from mediagen.db.inspection import Inspection, inspect_sqlite
+from mediagen.db.migrate import HEAD
+from mediagen.errors import MediagenError, SettingsError
+from mediagen.providers import Registry, provider_classes
+from mediagen.providers.base import Provider, ProviderContext
+from mediagen.runtime import build_storage, sqlite_path
+from mediagen.safefetch import Fetcher
+from mediagen.server import refuse_open_door
+from mediagen.settings import Settings, load_settings
+from mediagen.telemetry import redact
+
+OLDEST_PYTHON = (3, 11)
+
+_TIMEOUT_S = 30.0
+_WRITTEN_MS = 1_763_000_000_000  # November 2025: no clock that is right shows an earlier time
+_AHEAD_MS = 60_000
+_GIB = 1024**3
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was found of one part; `mend` says what to do, empty when nothing is to be done."""
+
+    name: str
+    status: Verdict
+    detail: str
+    mend: str = ""
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The finding as plain texts, without secrets."""
+        return {name: redact(str(text)) for name, text in asdict(self).items()}
+
+
+Check = Callable[[Settings, Clock], Awaitable[Sequence[Finding]]]
+
+
+async def examine(clock: Clock) -> list[Finding]:
+    """Look at every part; whatever is broken is a finding, never an exception."""
+    findings = [check_python(sys.version_info[:3])]
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        mend = "correct them in the environment or in .env; the other checks need them"
+        return [*findings, _fail("Settings", str(error), mend)]
+    source = "the environment and .env" if await asyncio.to_thread(Path(".env").exists) else "the environment"
+    findings.append(_ok("Settings", f"readable, from {source}"))
+    found = await asyncio.gather(*(_guarded(name, check, settings, clock) for name, check in CHECKS.items()))
+    return findings + [finding for several in found for finding in several]
+
+
+async def _guarded(name: str, check: Check, settings: Settings, clock: Clock) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await check(settings, clock)
+    except MediagenError as error:
+        return [_fail(name, str(error))]
+    except TimeoutError:
+        return [_fail(name, f"no answer within {_TIMEOUT_S:.0f} s")]
+    except Exception as error:  # noqa: BLE001  what is broken in unforeseen ways is to be told, too
+        return [_fail(name, f"{type(error).__name__}: {error}", "reinstall mediagen, or report this line")]
+
+
+def _ok(name: str, detail: str) -> Finding:
+    return Finding(name=name, status=Verdict.OK, detail=detail)
+
+
+def _warn(name: str, detail: str, mend: str) -> Finding:
+    return Finding(name=name, status=Verdict.WARN, detail=detail, mend=mend)
+
+
+def _fail(name: str, detail: str, mend: str = "") -> Finding:
+    return Finding(name=name, status=Verdict.FAIL, detail=detail, mend=mend)
+
+
+def check_python(version: Sequence[int]) -> Finding:
+    """Tell whether this version of Python is new enough."""
+    shown = ".".join(str(part) for part in version)
+    if tuple(version[:2]) < OLDEST_PYTHON:
+        return _fail("Python", shown, "install Python 3.11 or newer, and mediagen in it")
+    return _ok(
+        "Python", f"{shown} on {platform.system()} {platform.machine()}, mediagen {mediagen.__version__}"
+    )
+
+
+# ---------------------------------------------------------------------------------------------- disk
+
+
+async def check_data_folder(settings: Settings, _: Clock) -> Sequence[Finding]:
+    """Look whether DATA_DIR can be written and has room, and whether its keys are the owner's alone."""
+    return await asyncio.to_thread(_data_folder, settings)
+
+
+def _data_folder(settings: Settings) -> list[Finding]:
+    folder, name = settings.data_dir, "Data folder"
+    if not folder.exists():
+        parent = next(path for path in folder.absolute().parents if path.exists())
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
+            return [
+                _fail(name, f"{str(folder)!r} can't be made in {str(parent)!r}", "set DATA_DIR to another")
+            ]
+        return [_ok(name, f"{folder} (made at the first start)")]
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            free = _free_bytes(folder)
+    except OSError as error:
+        mend = "make it yours with chown, or set DATA_DIR to another folder"
+        return [_fail(name, f"{str(folder)!r} can't be written: {error.strerror}", mend)]
+    said = f"{folder}, {free / _GIB:.1f} GiB free"
+    if free < settings.min_free_bytes:
+        mend = f"free some space, or lower MIN_FREE_BYTES={settings.min_free_bytes}; new jobs are refused"
+        return [_fail(name, said, mend)]
+    return [_ok(name, said), *_open_keys(folder)]
+
+
+def _free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def _open_keys(folder: Path) -> list[Finding]:
+    paths = (folder / "hook.key", folder / "webhook.key")
+    open_ones = [str(path) for path in paths if path.exists() and path.stat().st_mode & 0o077]
+    if not open_ones:
+        return []
+    mend = f"chmod 600 {' '.join(open_ones)}"
+    return [_warn("Keys", "others on this machine can read the keys that sign webhooks", mend)]
+
+
+async def check_database(settings: Settings, clock: Clock) -> Sequence[Finding]:
+    """Look at the database file: its schema, whether it is sound, and whether its times are past."""
+    path = sqlite_path(settings)
+    if not await asyncio.to_thread(path.exists):
+        return [_ok("Database", f"{path} (made at the first start)"), *_clock(None, clock)]
+    found = await asyncio.to_thread(inspect_sqlite, path)
+    return [_database(path, found), *_clock(found.newest_ms, clock)]
+
+
+def _database(path: Path, found: Inspection) -> Finding:
+    name = "Database"
+    if found.damage:
+        mend = "stop mediagen, then bring a backup back, or rescue what is left with `sqlite3 FILE .recover`"
+        return _fail(name, f"{path} is damaged: {found.damage}", mend)
+    if found.revision is None:
+        return _warn(name, f"{path} has no schema yet", "mediagen migrate (`serve` does it, too)")
+    if found.revision > HEAD:
+        return _fail(
+            name, f"{path} has schema {found.revision!r}; this version knows {HEAD!r}", "upgrade mediagen"
+        )
+    if found.revision != HEAD:
+        return _warn(name, f"{path} has schema {found.revision!r}, not {HEAD!r}", "mediagen migrate")
+    return _ok(name, f"{path}, schema {HEAD}, sound, {found.jobs} jobs")
+
+
+def _clock(newest_ms: int | None, clock: Clock) -> list[Finding]:
+    now = clock.now_ms()
+    shown = f"{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if now < _WRITTEN_MS:
+        return [_fail("Clock", f"it says {shown}", "set it, for example with timedatectl set-ntp true")]
+    if newest_ms is not None and newest_ms > now + _AHEAD_MS:
+        ahead_s = (newest_ms - now) / 1000
+        mend = "set the clock; until it has caught up jobs may wait for times that have passed"
+        return [_warn("Clock", f"{shown}, but a job was changed {ahead_s:.0f} s after that", mend)]
+    return [_ok("Clock", shown)]
+
+
+async def check_storage(settings: Settings, _: Clock) -> Sequence[Finding]:
+    """Write, read and delete a small file where artifacts lie."""
+    storage = build_storage(settings)
+    if not await asyncio.to_thread(settings.artifacts_dir.exists):
+        return [_ok("Storage", f"{storage.name}: {settings.artifacts_dir} (made at the first start)")]
+    await storage.start()
+    try:
+        return [_ok("Storage", f"{storage.name}: {settings.artifacts_dir}, {await storage.check()}")]
+    finally:
+        await storage.close()
+
+
+# ---------------------------------------------------------------------------------------------- providers
+
+
+async def check_providers(settings: Settings, clock: Clock) -> Sequence[Finding]:
+    """Ask each configured provider how it is, and say how to connect one where there is none."""
+    fetcher = Fetcher(max_bytes=settings.max_output_bytes)
+    context = ProviderContext(settings=settings, clock=clock, fetcher=fetcher)
+    findings: list[Finding] = []
+    providers: list[Provider] = []
+    try:
+        for kind in await asyncio.to_thread(provider_classes):
+            try:
+                provider = kind.from_env(context)
+            except SettingsError as error:
+                findings.append(_fail(_named(kind), str(error)))
+                continue
+            if provider is not None:
+                providers.append(provider)
+        findings += await asyncio.gather(*(_provider(provider) for provider in providers))
+        return [*findings, *_mode(Registry(providers, settings.default_model))]
+    finally:
+        for provider in providers:
+            await provider.close()
+        await fetcher.close()
+
+
+async def _provider(provider: Provider) -> Finding:
+    name = _named(type(provider))
+    try:
+        return _ok(name, await provider.check())
+    except MediagenError as error:
+        setting = provider.connect_with
+        mend = f"check {setting} and the network" if setting else "check its settings and the network"
+        return _fail(name, str(error), mend)
+
+
+def _named(kind: type[Provider]) -> str:
+    return f"Provider {kind.name}"
+
+
+def _mode(registry: Registry) -> list[Finding]:
+    if not registry.mock_mode:
+        return [_ok("Models", f"{registry.default_model} unless a job names another")]
+    settings = " or ".join(kind.connect_with for kind in provider_classes() if kind.connect_with)
+    said = "mock mode: no provider is connected; pictures are drawn here and cost nothing"
+    return [_warn("Models", said, f"set {settings} to connect one" if settings else "connect a provider")]
+
+
+# ---------------------------------------------------------------------------------------------- server
+
+
+async def check_server(settings: Settings, _: Clock) -> Sequence[Finding]:
+    """Ask the running server for its health, or look whether one could start."""
+    refuse_open_door(settings)
+    async with aiohttp.ClientSession() as session:
+        remote = await running_server(session, settings)
+        if remote is not None:
+            return _health(remote, await remote.health())
+    problem = await asyncio.to_thread(_bind, settings)
+    if problem:
+        mend = "set PORT to a free one (above 1023), or stop the program that uses it"
+        return [
+            _fail("Server", f"HOST={settings.host!r} PORT={settings.port} can't be used: {problem}", mend)
+        ]
+    where = own_url(settings) if settings.port else "a free port"
+    return [_ok("Server", f"none runs; `mediagen serve` starts it, with its worker, at {where}")]
+
+
+def _health(remote: Remote, health: Json) -> list[Finding]:
+    parts: dict[str, Json] = health["components"]
+    sick = [
+        _fail(name.capitalize(), part["detail"], _MEND.get(name, ""))
+        for name, part in parts.items()
+        if part["status"] != "ok"
+    ]
+    sound = ", ".join(name for name, part in parts.items() if part["status"] == "ok")
+    version = health["version"]
+    said = f"runs at {remote.where}; sound: {sound or 'no part'}"
+    if version != mediagen.__version__:
+        mend = "stop it and start it again"
+        return [
+            _warn("Server", f"{said}; it is version {version}, this is {mediagen.__version__}", mend),
+            *sick,
+        ]
+    return [_ok("Server", said), *sick]
+
+
+_MEND = {
+    "worker": "start the server without --no-worker",
+    "database": "see its log",
+    "storage": "see its log",
+}
+
+
+def _bind(settings: Settings) -> str:
+    """Return why nothing can listen there; empty when something can."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
+# ---------------------------------------------------------------------------------------------- pictures
+
+
+async def check_pictures(_: Settings, clock: Clock) -> Sequence[Finding]:
+    """Make a thumbnail of a picture drawn here, in a child process as the worker does."""
+    begun = clock.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "drawn.png"), Path(folder, "thumbnail.webp")
+        await asyncio.to_thread(_draw, source)
+        thumbnailer = Thumbnailer()
+        try:
+            made = await thumbnailer.make(source, target)
+        finally:
+            await thumbnailer.close()
+    elapsed_s = clock.monotonic() - begun
+    return [
+        _ok(
+            "Pictures", f"a child process made a thumbnail of {made.width}×{made.height} in {elapsed_s:.1f} s"
+        )
+    ]
+
+
+def _draw(path: Path) -> None:
+    picture = Image.new("RGB", (1280, 960), "midnightblue")
+    ImageDraw.Draw(picture).ellipse((900, 120, 1100, 320), fill="ivory")
+    picture.save(path)
+
+
+CHECKS: dict[str, Check] = {
+    "Data folder": check_data_folder,
+    "Database": check_database,
+    "Storage": check_storage,
+    "Providers": check_providers,
+    "Server": check_server,
+    "Pictures": check_pictures,
+}

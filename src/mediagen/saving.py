@@ -1,0 +1,143 @@
+"""Files that commands write for the user: named before anything is bought, whole or not there, never over another."""
+
+import asyncio
+import hashlib
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mediagen.clock import Clock
+from mediagen.connection import Installation, Json
+from mediagen.errors import Conflict, InvalidRequest, MediagenError
+
+_SLUG = 40  # characters of the prompt in a file's name
+_ID = 6
+_SAME = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "htm": "html", "mpeg": "mpg", "qt": "mov"}
+_MEDIA = "png jpg webp gif avif tif bmp svg mp4 webm mov mpg mkv mp3 wav ogg flac m4a aac glb gltf"
+_TYPED = frozenset(f"{_MEDIA} html xml pdf json txt zip".split())
+"""Extensions that promise a type; `fox.final` promises none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a job's files go: `path`, or a name made from the prompt in `folder`, or stdout."""
+
+    folder: Path = Path()
+    path: Path | None = None
+    stdout: bool = False
+    force: bool = False  # replace what has the name already
+
+    @classmethod
+    def of(cls, output: str | None, *, force: bool) -> Self:
+        """Read what the user gave as -o. Raises `InvalidRequest` where nothing could be written later."""
+        if output == "-":
+            if sys.stdout.isatty():
+                raise InvalidRequest(
+                    "-o - writes the file's bytes, and this is a terminal; add > file or | program"
+                )
+            return cls(stdout=True)
+        given = Path(output or ".")
+        path = None if given.is_dir() or (output or "").endswith("/") else given
+        folder = given.parent if path else given
+        if not folder.is_dir():
+            raise InvalidRequest(f"There is no folder {str(folder)!r}; make it, or give another -o")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InvalidRequest(f"The folder {str(folder)!r} can't be written; give another -o")
+        if path:
+            _refuse_existing(path, force)
+        return cls(folder=folder, path=path, force=force)
+
+    def named(self, job: Mapping[str, Any], artifact: Mapping[str, Any]) -> Path:
+        """Return the path of one file: `fox.png`, then `fox-2.png` ..."""
+        number = f"-{artifact['index'] + 1}" if artifact["index"] else ""
+        if self.path:
+            return self.path.with_name(f"{self.path.stem}{number}{self.path.suffix}")
+        name = f"{slug(job['prompt'])}-{job['id'][-_ID:]}{number}.{_extension(artifact)}"
+        return self.folder / name
+
+
+def slug(prompt: str) -> str:
+    """Return the prompt's first words as a part of a file's name."""
+    words = re.sub(r"[\W_]+", "-", prompt.lower()).strip("-")
+    if len(words) > _SLUG:
+        words = words[: _SLUG + 1].rpartition("-")[0] or words[:_SLUG]
+    return words or "mediagen"
+
+
+def contradicts(path: Path, artifact: Mapping[str, Any]) -> bool:
+    """Tell whether the name promises another type than the file has."""
+    promised, real = path.suffix.lower()[1:], _extension(artifact)
+    promised, real = _SAME.get(promised, promised), _SAME.get(real, real)
+    return promised in _TYPED and promised != real
+
+
+async def save(installation: Installation, job: Json, target: Target, clock: Clock) -> list[Path]:
+    """Write all files of a finished job and return their paths (none for stdout).
+
+    A name that was taken meanwhile by another file gets the job's id added; the other file stays as it is.
+    """
+    paths = []
+    for artifact in job["artifacts"]:
+        chunks = _verified(installation, artifact)
+        if target.stdout:
+            await _pour(chunks, sys.stdout.buffer.write)
+            await asyncio.to_thread(sys.stdout.buffer.flush)
+            break  # several files in one stream could not be told apart
+        paths.append(await _write(chunks, target.named(job, artifact), job, force=target.force, clock=clock))
+    return paths
+
+
+async def _write(chunks: AsyncIterator[bytes], path: Path, job: Json, *, force: bool, clock: Clock) -> Path:
+    draft = path.with_name(f".mediagen-{clock.new_secret()}.part")
+    try:
+        with await asyncio.to_thread(draft.open, "xb") as file:
+            await _pour(chunks, file.write)
+        return await asyncio.to_thread(_publish, draft, path, job["id"][-_ID:], force)
+    finally:
+        await asyncio.to_thread(draft.unlink, missing_ok=True)
+
+
+async def _pour(chunks: AsyncIterator[bytes], write: Callable[[bytes], object]) -> None:
+    async for chunk in chunks:
+        await asyncio.to_thread(write, chunk)
+
+
+async def _verified(installation: Installation, artifact: Json) -> AsyncIterator[bytes]:
+    """Yield an artifact's bytes; raise `MediagenError` at the end when they are not those that were kept."""
+    digest = hashlib.sha256()
+    async with aclosing(installation.fetch(artifact)) as chunks:
+        async for chunk in chunks:
+            digest.update(chunk)
+            yield chunk
+    if digest.hexdigest() != artifact["sha256"]:
+        raise MediagenError(f"The bytes of {artifact['key']} came damaged (another SHA-256); try it again")
+
+
+def _publish(draft: Path, path: Path, job_id: str, force: bool) -> Path:
+    """Give the draft its name, or one with the job's id in it if another file has the name."""
+    if force:
+        _refuse_existing(path, force)
+        return draft.replace(path)
+    for name in (path, path.with_name(f"{path.stem}-{job_id}{path.suffix}")):
+        try:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # takes the name, for us alone
+        except FileExistsError:
+            continue
+        return draft.replace(name)
+    raise Conflict(f"{str(path)!r} exists already; --force replaces it")
+
+
+def _refuse_existing(path: Path, force: bool) -> None:
+    if path.exists() and not path.is_file():
+        raise InvalidRequest(f"{str(path)!r} is no regular file; give another -o")
+    if path.exists() and not force:
+        raise InvalidRequest(f"{str(path)!r} exists already; give another -o, or --force to replace it")
+
+
+def _extension(artifact: Mapping[str, Any]) -> str:
+    return str(artifact["key"]).rpartition(".")[2]
