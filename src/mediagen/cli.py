@@ -6,10 +6,6 @@ What is heavy is imported inside the commands: `--help` and `--version` answer a
 import asyncio
 import errno
 import json
-import sys
-from collections.abc import Coroutine
-from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
@@ -18,15 +14,18 @@ from typer.core import TyperGroup
 import mediagen
 from mediagen.errors import InvalidRequest, MediagenError, NotFound, SettingsError
 
+T = TypeVar("T")
+
 if TYPE_CHECKING:
-    from mediagen.connection import Installation, Json, Purpose
-    from mediagen.runtime import Runtime
-    from mediagen.saving import Target
-    from mediagen.settings import Settings
+    from collections.abc import Awaitable, Callable
+    from typing import TypeAlias
+
+    from mediagen.commands.connection import Installation, Json, Purpose
+    from mediagen.commands.saving import Target
+
+    Act: TypeAlias = Callable[[Installation], Awaitable[T]]
 
 FAILED, BAD_USE, INTERRUPTED = 1, 2, 130
-
-T = TypeVar("T")
 
 
 class _Commands(TyperGroup):
@@ -43,24 +42,23 @@ class _Commands(TyperGroup):
                 raise
             named = f": {error.filename!r}" if error.filename else ""
             raise _complaint(f"{error.strerror or error}{named}", FAILED) from error
+        except ImportError as error:
+            raise _complaint(f"{error}; install mediagen again, with what it needs", FAILED) from error
 
 
 def _complaint(message: str, code: int) -> typer.Exit:
-    from mediagen.terminal import complain
+    from mediagen.commands.terminal import complain
 
     complain(message)
     return typer.Exit(code)
 
 
 _EPILOG = """[bold]Examples[/]
+  [cyan]mediagen serve[/]  [dim]the page, the API and a worker at http://127.0.0.1:8000[/]
+  [cyan]mediagen generate "a red fox in the snow" -o fox.png -p width=768 -p seed=3[/]
+  [cyan]mediagen jobs --status failed[/]  [dim]then: mediagen jobs retry 3f2a1b[/]
 
-[cyan]mediagen serve[/]  [dim]the page, the API and a worker at http://127.0.0.1:8000[/]
-
-[cyan]mediagen generate "a red fox in the snow" -o fox.png -p width=768 -p seed=3[/]
-
-[cyan]mediagen jobs --status failed[/]  [dim]then: mediagen jobs retry 3f2a1b[/]
-
-[bold]Exit codes[/]  0 done · 1 the job or a check failed, or it can't be done now · 2 bad use or settings · 130 Ctrl+C
+[bold]Exit codes[/]  0 done, 1 the job or a check failed or it can't be done now, 2 bad use or settings, 130 Ctrl+C
 
 [bold]Settings[/] come from the environment and from [cyan].env[/]; [cyan]mediagen config[/] shows them all."""
 
@@ -84,15 +82,15 @@ app.add_typer(jobs_app)
 
 Server = Annotated[
     str | None,
-    typer.Option(
-        "--server", metavar="URL", envvar="MEDIAGEN_URL", help="A running server; else the one at HOST:PORT, if any."
-    ),
+    typer.Option("--server", metavar="URL", envvar="MEDIAGEN_URL", help="A server; else that at HOST:PORT."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The whole id, or its last 6 characters or more.")]
 Output = Annotated[
     str | None,
-    typer.Option("--output", "-o", metavar="FILE", help="File or folder; - is stdout. Else named after the prompt."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="File or folder, - for stdout; else made from the prompt."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace a file that has the name already.")]
 Status = Literal["pending", "processing", "completed", "failed", "canceled"]
@@ -113,63 +111,120 @@ def main(
     """Take the options that stand before a command."""
 
 
+# ---------------------------------------------------------------------------------------------- generate
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to make.")],
+    output: Output = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="owner/name[:version]; see the page.")
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param", "-p", metavar="NAME=VALUE", help="Input of the model, JSON or text; repeatable."
+        ),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Or only submit, and print the id.")] = True,
+    force: Force = False,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Submit a job, wait for it and save its files; the last line on stdout is the path."""
+    request = {"prompt": prompt, "model": model, "parameters": dict(map(parameter, parameters or ()))}
+    if not wait and (output or force):
+        raise InvalidRequest("--no-wait saves nothing; leave -o and --force out, or wait for the job")
+    if wait:
+        target = _target(output, force, as_json)
+        _follow(lambda installation: installation.submit(request), target, server, as_json=as_json)
+        return
+    job = _with("queue", server, lambda installation: installation.submit(request))
+    _tell(job, as_json, job["id"])
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """Return name and value of `name=value`; the value is JSON where it is JSON, else text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise InvalidRequest(f"-p {text!r} is no parameter; write -p name=value")
+    try:
+        return name.strip(), json.loads(value, parse_constant=_no_number)
+    except ValueError:
+        return name.strip(), value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is text: JSON has no such number")
+
+
+def _follow(start: "Act[Json]", target: "Target", server: str | None, *, as_json: bool) -> None:
+    """Start or find a job, follow it to its end, save its files, and say how it went."""
+    from mediagen.commands import terminal
+    from mediagen.commands.saving import Follower
+
+    follower = Follower(target)
+    try:
+        job = _with("work", server, lambda installation: follower.run(installation, start))
+    except KeyboardInterrupt:
+        terminal.say(follower.farewell)
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        terminal.print_json({**job, "saved": [str(path) for path in follower.saved]})
+    for path in () if as_json else follower.saved:
+        typer.echo(path)
+    if job["status"] != "completed":
+        raise typer.Exit(FAILED)
+
+
 # ---------------------------------------------------------------------------------------------- the installation
 
 
-@app.command(rich_help_panel="Installation")
+@app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; else HOST.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one; else PORT.")] = None,
-    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Run jobs in this process, too.")] = True,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port, 0 for a free one; else PORT.")
+    ] = None,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Run jobs in this process, too.")
+    ] = True,
 ) -> None:
     """Serve the page and the API, and run jobs, until Ctrl+C."""
     from mediagen import server
+    from mediagen.commands.configuration import announce
     from mediagen.settings import load_settings
     from mediagen.telemetry import set_up_logging
 
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_settings(**given)
     set_up_logging(debug=settings.debug)
-    asyncio.run(server.serve(settings, worker=worker, ready=lambda url, on: _show_ready(url, on, worker)))
+    asyncio.run(
+        server.serve(settings, worker=worker, ready=lambda url, runtime: announce(url, runtime, worker))
+    )
 
 
-def _show_ready(url: str, runtime: "Runtime", worker: bool) -> None:
-    from mediagen import terminal
-    from mediagen.providers import provider_classes
-
-    names = ", ".join(provider.name for provider in runtime.providers)
-    settings = " or ".join(kind.connect_with for kind in provider_classes() if kind.connect_with)
-    rows = [("Page", url), ("API", f"{url}/docs"), ("Data", str(runtime.settings.data_dir))]
-    if runtime.providers.mock_mode:
-        rows.append(("Provider", "mock mode: pictures are drawn here and cost nothing"))
-        rows += [("", f"set {settings} to connect a provider")] if settings else []
-    else:
-        rows.append(("Provider", f"{names}; {runtime.providers.default_model} unless a job names another model"))
-    if not worker:
-        rows.append(("Worker", "none here: jobs wait for another process"))
-    terminal.stdout().print(terminal.ready_block(rows, mediagen.__version__))
-
-
-@app.command(rich_help_panel="Installation")
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check every part and say how to mend it."""
-    from mediagen import terminal
     from mediagen.clock import SystemClock
-    from mediagen.doctor import Verdict, examine
+    from mediagen.commands import terminal
+    from mediagen.commands.doctor import Verdict, examine
 
     _quiet_logging(debug=False)
     findings = asyncio.run(examine(SystemClock()))
     shown = [finding.shown for finding in findings]
     failed = sum(finding.status is Verdict.FAIL for finding in findings)
     if as_json:
-        _print_json({"ok": not failed, "checks": shown})
+        terminal.print_json({"ok": not failed, "checks": shown})
     else:
         terminal.stdout().print(terminal.findings_table(shown))
     if failed:
         raise typer.Exit(FAILED)
 
 
-@app.command(rich_help_panel="Installation")
+@app.command()
 def migrate() -> None:
     """Create or upgrade the database; `serve` does it, too."""
     from mediagen.db.migrate import HEAD, migrate_sqlite
@@ -184,49 +239,161 @@ def migrate() -> None:
     typer.echo(f"{done} {path}: schema {HEAD}" if changed else f"{path} has schema {HEAD} already")
 
 
-@app.command(rich_help_panel="Installation")
+@app.command()
 def config(as_json: AsJson = False) -> None:
     """Show every setting, its value and where that comes from; secrets are hidden."""
-    from mediagen import terminal
-    from mediagen.configuration import effective
+    from mediagen.commands import terminal
+    from mediagen.commands.configuration import effective
 
     rows = effective()
     if as_json:
-        _print_json({name: {"value": value, "from": source} for name, value, source in rows})
+        terminal.print_json({name: {"value": value, "from": source} for name, value, source in rows})
     else:
         terminal.stdout().print(terminal.settings_table(rows))
 
 
-# ---------------------------------------------------------------------------------------------- generate
+# ---------------------------------------------------------------------------------------------- jobs
 
 
-@app.command(rich_help_panel="Jobs")
-def generate(
-    prompt: Annotated[str, typer.Argument(help="What to make.")],
-    output: Output = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="owner/name[:version]; see the page.")] = None,
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="NAME=VALUE", help="An input of the model, as JSON or text; repeatable."),
+@jobs_app.callback()
+def list_jobs(
+    ctx: typer.Context,
+    status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Only jobs of this model.")] = None,
+    text: Annotated[
+        str | None, typer.Option("--query", "-q", help="Only jobs with this text in the prompt.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the files, or only submit.")] = True,
-    force: Force = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many.")] = 20,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
-    """Submit a job, wait for it and save its files; the last line on stdout is the path."""
-    from mediagen.connection import Purpose
-    from mediagen.saving import Target
+    """List jobs, newest first."""
+    if ctx.invoked_subcommand:
+        return
+    from mediagen.commands import terminal
+    from mediagen.commands.connection import NoDatabase, Query
 
-    request = {"prompt": prompt, "model": model, "parameters": dict(_parameter(text) for text in parameters or ())}
-    if not wait and (output or force):
-        raise InvalidRequest("--no-wait saves nothing; leave -o and --force out, or wait for the job")
+    query = Query(status=status, model=model, text=text, limit=limit)
+    try:
+        jobs = _with("look", server, lambda installation: installation.list(query))
+    except NoDatabase:
+        jobs = []
+    if as_json:
+        terminal.print_json(jobs)
+    elif jobs:
+        terminal.stdout().print(terminal.jobs_table(jobs, terminal.now()))
+    else:
+        terminal.say('No jobs. Make one with: mediagen generate "a red fox in the snow"')
+
+
+@jobs_app.command()
+def show(part: JobId, as_json: AsJson = False, server: Server = None) -> None:
+    """Show all about a job: what was asked, what became of it, and what happened when."""
+    from mediagen.commands import terminal
+
+    job = _on_job("look", part, server, lambda installation, job_id: installation.get(job_id))
+    if as_json:
+        terminal.print_json(job)
+    else:
+        terminal.stdout().print(terminal.job_details(job, terminal.now()))
+
+
+@jobs_app.command()
+def save(
+    part: JobId, output: Output = None, force: Force = False, as_json: AsJson = False, server: Server = None
+) -> None:
+    """Save a job's files, waiting for its end if that is still to come."""
+
+    async def find(installation: "Installation") -> "Json":
+        return await installation.get(await installation.resolve(part))
+
+    _follow(find, _target(output, force, as_json), server, as_json=as_json)
+
+
+@jobs_app.command()
+def cancel(part: JobId, as_json: AsJson = False, server: Server = None) -> None:
+    """Stop a job; what the provider has finished by then is kept."""
+    job = _on_job("change", part, server, lambda installation, job_id: installation.cancel(job_id))
+    said = "is canceled" if job["status"] == "canceled" else "is told to stop"
+    _tell(job, as_json, f"{job['id']} {said}")
+
+
+@jobs_app.command()
+def retry(part: JobId, as_json: AsJson = False, server: Server = None) -> None:
+    """Submit a failed or canceled job again, as a new job; prints its id."""
+    job = _on_job("queue", part, server, lambda installation, job_id: installation.retry(job_id))
+    _tell(job, as_json, job["id"])
+
+
+@jobs_app.command()
+def delete(part: JobId, server: Server = None) -> None:
+    """Delete a finished job and its files for good."""
+
+    async def act(installation: "Installation", job_id: str) -> str:
+        await installation.delete(job_id)
+        return job_id
+
+    typer.echo(f"{_on_job('change', part, server, act)} is deleted")
+
+
+# ---------------------------------------------------------------------------------------------- running
+
+
+def _with(purpose: "Purpose", server: str | None, act: "Act[T]") -> T:
+    """Reach the installation, let `act` do its work there, and return what that returned."""
+    from mediagen.commands import terminal
+    from mediagen.commands.connection import reach
+    from mediagen.settings import load_settings
+
+    settings = load_settings()
+    _quiet_logging(debug=settings.debug)
+
+    async def run() -> T:
+        async with reach(settings, purpose, server) as installation:
+            done = await act(installation)
+            if purpose == "queue" and not installation.goes_on:
+                terminal.say(
+                    "No server runs: it waits for the next `mediagen serve`, or `mediagen jobs save ID`"
+                )
+            return done
+
+    return asyncio.run(run())
+
+
+def _on_job(
+    purpose: "Purpose", part: str, server: str | None, act: "Callable[[Installation, str], Awaitable[T]]"
+) -> T:
+    """Do `act` on the job whose id has this part."""
+
+    async def found(installation: "Installation") -> T:
+        return await act(installation, await installation.resolve(part))
+
+    return _with(purpose, server, found)
+
+
+def _target(output: str | None, force: bool, as_json: bool) -> "Target":
+    from mediagen.commands.saving import Target
+
     if output == "-" and as_json:
         raise InvalidRequest("-o - and --json both write to stdout; take one of them")
-    if not wait:
-        job = _run(_submit(request, server))
-        _print_json(job) if as_json else typer.echo(job["id"])
-        return
-    target = Target.of(output, force=force)
-    following = _Following(target)
-    following.run(following.new_job(request, server), Purpose.WORK, server, as_json=as_json)
+    return Target.of(output, force=force)
+
+
+def _tell(job: "Json", as_json: bool, line: str) -> None:
+    from mediagen.commands.terminal import print_json
+
+    if as_json:
+        print_json(job)
+    else:
+        typer.echo(line)
+
+
+def _quiet_logging(*, debug: bool) -> None:
+    """Log to stderr what went wrong inside, no more: commands speak for themselves."""
+    import logging
+
+    from mediagen.telemetry import set_up_logging
+
+    set_up_logging(debug=debug)
+    if not debug:
+        logging.getLogger().setLevel(logging.ERROR)

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import ipaddress
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import structlog
@@ -21,8 +23,12 @@ log = structlog.get_logger(__name__)
 _GRACE_S = 10
 
 
-async def serve(settings: Settings, *, worker: bool, ready: Callable[[str], None]) -> None:
-    """Serve until a signal comes; `ready` gets the address once it answers. Raises `SettingsError`."""
+Ready = Callable[[str, Runtime], None]
+"""Told the address, and what answers there, once it does."""
+
+
+async def serve(settings: Settings, *, worker: bool, ready: Ready) -> None:
+    """Serve until a signal comes; tells `ready` once it answers. Raises `SettingsError`."""
     refuse_open_door(settings)
     listener = _listen(settings)
     bound = settings.model_copy(update={"port": listener.getsockname()[1]})
@@ -37,7 +43,7 @@ async def serve(settings: Settings, *, worker: bool, ready: Callable[[str], None
         await runtime.close()
 
 
-async def _answer(runtime: Runtime, listener: socket.socket, ready: Callable[[str], None]) -> None:
+async def _answer(runtime: Runtime, listener: socket.socket, ready: Ready) -> None:
     config = uvicorn.Config(
         build_app(runtime),
         access_log=False,  # costs a third of the throughput; a proxy's log or /stats tells more
@@ -47,7 +53,7 @@ async def _answer(runtime: Runtime, listener: socket.socket, ready: Callable[[st
         lifespan="off",
     )
     host, port = listener.getsockname()[:2]
-    server = _Server(config, runtime, lambda: ready(f"http://{_shown(host)}:{port}"))
+    server = _Server(config, runtime, lambda: ready(f"http://{_shown(host)}:{port}", runtime))
     gc.collect()
     gc.freeze()  # what exists now stays; full collections over it only cost latency
     gc.set_threshold(50_000, 50, 100)
@@ -66,6 +72,19 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take signals while serving. Unlike uvicorn's own it does not raise them again at the end.
+
+        That would end the process before the worker has finished its steps.
+        """
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         log.info("server.stopping")

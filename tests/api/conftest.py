@@ -1,7 +1,7 @@
 """A real server on a free loopback port, in this process: mock provider, its own folder, a worker inside."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, worker: bool = True) -> AsyncIterator[Api]:
+async def serving(settings: Settings, *, worker: bool = True, port: int = 0) -> AsyncIterator[Api]:
     """Serve until the context ends."""
     async with AsyncExitStack() as stack:
         runtime = await Runtime.start(settings)
@@ -57,17 +57,19 @@ async def serving(settings: Settings, *, worker: bool = True) -> AsyncIterator[A
         if worker:
             await stack.enter_async_context(working(runtime))
         config = uvicorn.Config(
-            build_app(runtime), port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=2
+            build_app(runtime), port=port, log_config=None, lifespan="off", timeout_graceful_shutdown=2
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve())
         await server.up.wait()
         port = server.servers[0].sockets[0].getsockname()[1]
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Api(url=f"http://127.0.0.1:{port}", http=http, runtime=runtime)
-        await runtime.feed.close()
-        server.should_exit = True
-        await task
+        try:
+            yield Api(url=f"http://127.0.0.1:{port}", http=http, runtime=runtime)
+        finally:
+            await runtime.feed.close()
+            server.should_exit = True
+            await task
 
 
 class _Server(uvicorn.Server):
@@ -78,9 +80,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         self.up.set()
-
-
-Serve = Callable[..., Any]
 
 
 @pytest.fixture

@@ -71,7 +71,9 @@ async def test_a_parameter_never_overrides_the_prompt(idle_api: Api) -> None:
         ({"prompt": "x", "surprise": 1}, "surprise"),
     ],
 )
-async def test_a_bad_request_names_the_field_and_stores_nothing(idle_api: Api, body: object, field: str) -> None:
+async def test_a_bad_request_names_the_field_and_stores_nothing(
+    idle_api: Api, body: object, field: str
+) -> None:
     status, headers, problem = await idle_api.call("POST", f"{API}/generate", json=body)
     assert (status, headers["content-type"]) == (422, "application/problem+json")
     assert field in [error["field"] for error in problem["errors"]]
@@ -81,7 +83,14 @@ async def test_a_bad_request_names_the_field_and_stores_nothing(idle_api: Api, b
 
 @pytest.mark.parametrize(
     "raw",
-    ["", "nope", '{"prompt": NaN}', '{"prompt": "\\ud800"}', "[" * 5000, '{"prompt":"x","parameters":{"a":1e999}}'],
+    [
+        "",
+        "nope",
+        '{"prompt": NaN}',
+        '{"prompt": "\\ud800"}',
+        "[" * 5000,
+        '{"prompt":"x","parameters":{"a":1e999}}',
+    ],
 )
 async def test_json_that_can_not_be_kept_is_refused(idle_api: Api, raw: str) -> None:
     headers = {"content-type": "application/json"}
@@ -103,7 +112,9 @@ async def test_a_form_post_is_refused(idle_api: Api) -> None:
 
 async def test_the_same_key_gives_the_same_job_and_another_request_is_refused(idle_api: Api) -> None:
     headers = {"Idempotency-Key": "order-1"}
-    _, first_headers, first = await idle_api.call("POST", f"{API}/generate", json={"prompt": "x"}, headers=headers)
+    _, first_headers, first = await idle_api.call(
+        "POST", f"{API}/generate", json={"prompt": "x"}, headers=headers
+    )
     status, again_headers, again = await idle_api.call(
         "POST", f"{API}/generate", json={"prompt": "x"}, headers=headers
     )
@@ -230,7 +241,13 @@ async def test_delete_of_a_job_at_work_is_409(idle_api: Api) -> None:
 async def test_the_detail_tells_the_timeline_the_attempts_and_the_cost(api: Api) -> None:
     detail = await api.finished(await api.generate())
     types = [event["type"] for event in detail["timeline"]]
-    assert [t for t in types if t != "progress"] == ["created", "submitted", "accepted", "storing", "succeeded"]
+    assert [t for t in types if t != "progress"] == [
+        "created",
+        "submitted",
+        "accepted",
+        "storing",
+        "succeeded",
+    ]
     assert [attempt["state"] for attempt in detail["attempts"]] == ["succeeded"]
     assert detail["cost"]["calls"] == 1
 

@@ -4,7 +4,7 @@ from mediagen.clock import Clock
 
 
 class ManualClock(Clock):
-    """Virtual time: `advance` and `sleep` move it and nothing else does. Ids and secrets are counted up."""
+    """Virtual time: `advance`, `sleep` and `jump` move it, nothing else does. Ids and secrets are counted up."""
 
     def __init__(self, now_ms: int = 1_800_000_000_000) -> None:
         self._start_ms = now_ms
@@ -37,3 +37,7 @@ class ManualClock(Clock):
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._elapsed_s += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Let the wall clock alone be set to another time."""
+        self._start_ms += round(seconds * 1000)

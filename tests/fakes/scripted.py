@@ -36,7 +36,7 @@ class ScriptedProvider(Provider):
             dedupe=dedupe, billed=billed, synchronous=synchronous, creates_per_s=1000
         )
         self.script: deque[Outcome] = deque()
-        self.sold: list[Call] = []
+        self.creates: list[Call] = []
         self.canceled: list[str] = []
         self.predictions: dict[str, Prediction] = {}
         self.found: list[Prediction] = []
@@ -57,7 +57,7 @@ class ScriptedProvider(Provider):
         return {"type": "object", "properties": {"width": {"type": "integer", "maximum": 2048}}}
 
     async def create(self, call: Call, *, send_by: float) -> Outcome:
-        self.sold.append(call)
+        self.creates.append(call)
         if self.script:
             return self.script.popleft()
         return Accepted(prediction=self.run(call))
@@ -92,6 +92,11 @@ class ScriptedProvider(Provider):
         if self.failing:
             raise self.failing.popleft()
         return list(self.found)
+
+    async def sold(self, since_ms: int) -> Sequence[Prediction]:
+        if self.failing:
+            raise self.failing.popleft()
+        return [each for each in self.predictions.values() if (each.created_at_ms or since_ms) >= since_ms]
 
     @asynccontextmanager
     async def open(self, output: Output) -> AsyncIterator[Download]:

@@ -129,11 +129,16 @@ async def test_an_uploaded_file_stays_an_address(faults: CogFaults, cog: CogProv
 async def test_files_are_found_in_the_fields_of_an_object(faults: CogFaults, cog: CogProvider) -> None:
     output = {"image": "data:,picture", "caption": "a pond", "masks": ["data:,mask"], "score": 0.5}
     faults.answers(200, {"status": "succeeded", "output": output})
-    assert [output.data for output in (await prediction(cog)).outputs] == [b"picture", b"mask"]
+    assert [output.data for output in (await prediction(cog)).outputs] == [b"picture", b"mask", b"a pond"]
 
 
-@pytest.mark.parametrize("output", [None, [], "only words", {"score": 1}])
-async def test_an_answer_without_a_file_is_a_failure(
+async def test_words_are_an_output_too(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "succeeded", "output": ["a ", "pond"]})
+    assert [output.data for output in (await prediction(cog)).outputs] == [b"a pond"]
+
+
+@pytest.mark.parametrize("output", [None, [], ""])
+async def test_success_without_an_output_is_a_failure(
     faults: CogFaults, cog: CogProvider, output: Any
 ) -> None:
     faults.answers(200, {"status": "succeeded", "output": output})
@@ -185,15 +190,19 @@ async def test_a_safety_refusal_is_final(faults: CogFaults, cog: CogProvider, wo
     assert not failed.retryable
 
 
-@pytest.mark.parametrize(
-    "error", ["Worker crashed", "Prediction failed: OutOfMemoryError: CUDA out of memory"]
-)
+@pytest.mark.parametrize("error", ["Worker crashed", "prediction task lost", ""])
 async def test_trouble_of_the_server_may_be_tried_again(
     faults: CogFaults, cog: CogProvider, error: str
 ) -> None:
     failed = await a_failure(faults, cog, error)
     assert failed.error_code == "prediction_failed"
     assert failed.retryable
+
+
+async def test_what_the_input_caused_fails_for_good(faults: CogFaults, cog: CogProvider) -> None:
+    failed = await a_failure(faults, cog, "Prediction failed: OutOfMemoryError: CUDA out of memory")
+    assert failed.error_code == "prediction_failed"
+    assert not failed.retryable
 
 
 async def test_a_canceled_prediction_is_canceled(faults: CogFaults, cog: CogProvider) -> None:

@@ -117,7 +117,15 @@ def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "accepted"), [("me/painter", True), ("cog/any", True), ("me/other", False), ("", False)]
+    ("model", "accepted"),
+    [
+        ("me/painter", True),
+        ("cog/any", True),
+        ("cog/", False),
+        ("cog/a/b", False),
+        ("me/other", False),
+        ("", False),
+    ],
 )
 async def test_it_accepts_its_own_model(context: ProviderContext, model: str, accepted: bool) -> None:
     cog = CogProvider(context, load(CogSettings, cog_url="http://gpu", cog_model="me/painter"))

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
+from mediagen.errors import InvalidRequest, PredictionGone, ProviderError
+from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, paid_socket
 from tests.fakes.handclock import HandClock
 from tests.fakes.rawhttp import (
     Behave,
@@ -22,9 +25,6 @@ from tests.fakes.rawhttp import (
     reset,
     silent,
 )
-
-from mediagen.errors import InvalidRequest, PredictionGone, ProviderError
-from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, paid_socket
 
 TOKEN = "r8_canary_0123456789"
 Connect = Callable[..., ProviderHTTP]

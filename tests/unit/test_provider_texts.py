@@ -4,9 +4,9 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from tests.fakes.handclock import HandClock
 
 from mediagen.providers.http import Answer, ProviderHTTP, parse_json, path_of
+from tests.fakes.handclock import HandClock
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ async def test_a_job_is_bought_once_followed_stored_and_succeeds(engine: Engine)
     detail = await engine.look(job_id)
     assert detail.job.state is JobState.SUCCEEDED
     assert [artifact.media_type for artifact in detail.artifacts] == ["image/png"]
-    assert len(engine.provider.sold) == 1
+    assert len(engine.provider.creates) == 1
     assert [event.type for event in detail.events] == [
         "created",
         "submitted",
@@ -66,7 +66,7 @@ async def test_a_worker_that_dies_before_the_answer_leads_to_a_search_and_no_sec
 
     async def die(call, *, send_by):  # type: ignore[no-untyped-def]
         engine.provider.found = [engine.provider.run(call)]
-        engine.provider.sold.append(call)
+        engine.provider.creates.append(call)
         raise KeyboardInterrupt
 
     create, engine.provider.create = engine.provider.create, die  # type: ignore[method-assign]
@@ -78,17 +78,17 @@ async def test_a_worker_that_dies_before_the_answer_leads_to_a_search_and_no_sec
     engine.provider.end()
     await engine.work_for(6)
     assert (await engine.look(job_id)).job.state is JobState.SUCCEEDED
-    assert len(engine.provider.sold) == 1
+    assert len(engine.provider.creates) == 1
 
 
 async def test_a_lost_answer_is_bought_again_only_after_two_looks_a_grace_apart(engine: Engine) -> None:
     engine.provider.script.append(Unknown(message="502"))
     job_id = await engine.submit()
     await engine.work_for(39)  # send_by 5 s, settle 5 s, grace 30 s
-    assert len(engine.provider.sold) == 1
+    assert len(engine.provider.creates) == 1
     await engine.work_for(10)
     detail = await engine.look(job_id)
-    assert len(engine.provider.sold) == 2
+    assert len(engine.provider.creates) == 2
     assert [call.state for call in detail.calls] == [CallState.ABSENT, CallState.ACCEPTED]
 
 
@@ -98,7 +98,7 @@ async def test_a_jump_of_the_wall_clock_does_not_shorten_the_grace(engine: Engin
     await engine.work_for(15)
     engine.clock.jump(3600)
     await engine.work_for(5)
-    assert len(engine.provider.sold) == 1
+    assert len(engine.provider.creates) == 1
 
 
 async def test_a_prediction_that_another_call_has_already_is_not_adopted(engine: Engine) -> None:
@@ -117,9 +117,9 @@ async def test_a_provider_with_keys_is_asked_again_with_the_same_call(engine: En
     engine.provider.script.append(Unknown(message="timeout"))
     job_id = await engine.submit()
     await engine.work_for(2)
-    assert len({call.id for call in engine.provider.sold}) == 1
+    assert len({call.id for call in engine.provider.creates}) == 1
     detail = await engine.look(job_id)
-    assert (len(engine.provider.sold), detail.job.state, detail.job.attempt) == (2, JobState.WAITING, 1)
+    assert (len(engine.provider.creates), detail.job.state, detail.job.attempt) == (2, JobState.WAITING, 1)
 
 
 async def test_a_provider_that_can_not_be_asked_fails_the_job_rather_than_pay_again(engine: Engine) -> None:
@@ -129,7 +129,7 @@ async def test_a_provider_that_can_not_be_asked_fails_the_job_rather_than_pay_ag
     await engine.work_for(70)
     detail = await engine.look(job_id)
     assert (detail.job.state, detail.job.error_code) == (JobState.FAILED, "outcome_unknown")
-    assert len(engine.provider.sold) == 1
+    assert len(engine.provider.creates) == 1
 
 
 async def test_a_429_waits_as_told_and_uses_no_attempt(engine: Engine) -> None:
@@ -137,7 +137,7 @@ async def test_a_429_waits_as_told_and_uses_no_attempt(engine: Engine) -> None:
     engine.provider.script.extend([limited] * 5)
     job_id = await engine.submit()
     await engine.work_for(6)
-    assert len(engine.provider.sold) == 1
+    assert len(engine.provider.creates) == 1
     await engine.work_for(60)
     detail = await engine.look(job_id)
     assert (detail.job.state, detail.job.attempt) == (JobState.WAITING, 1)
@@ -150,10 +150,10 @@ async def test_a_refused_token_makes_all_jobs_of_the_provider_wait(engine: Engin
         await engine.submit()
     engine.policies["scripted"] = GatePolicy(creates_per_s=1)
     await engine.work()
-    sold = len(engine.provider.sold)
+    sold = len(engine.provider.creates)
     await engine.submit()
     await engine.work_for(30)
-    assert len(engine.provider.sold) == sold
+    assert len(engine.provider.creates) == sold
     stats = await engine.jobs.stats()
     assert [pause.reason for pause in stats.pauses] == ["no credit"]
 
@@ -176,7 +176,7 @@ async def test_a_safety_refusal_is_never_tried_again(engine: Engine) -> None:
     engine.provider.end(status=PredictionStatus.FAILED, error_code="moderation", error_message="NSFW")
     await engine.work_for(60)
     job = (await engine.look(job_id)).job
-    assert (job.state, job.error_code, len(engine.provider.sold)) == (JobState.FAILED, "moderation", 1)
+    assert (job.state, job.error_code, len(engine.provider.creates)) == (JobState.FAILED, "moderation", 1)
 
 
 async def test_a_transient_failure_is_tried_again_up_to_the_limit_and_failed_only_then(
@@ -189,7 +189,7 @@ async def test_a_transient_failure_is_tried_again_up_to_the_limit_and_failed_onl
         engine.provider.end(f"ref-{n}", PredictionStatus.FAILED, error_message="hiccup", retryable=True)
         await engine.work_for(3)
     job = (await engine.look(job_id)).job
-    assert (job.state, job.attempt, job.retry_count, len(engine.provider.sold)) == (JobState.FAILED, 3, 2, 3)
+    assert (job.state, job.attempt, job.retry_count, len(engine.provider.creates)) == (JobState.FAILED, 3, 2, 3)
 
 
 async def test_an_unreachable_provider_uses_no_attempt_and_is_given_up_after_the_timeout(
@@ -212,7 +212,7 @@ async def test_a_dead_link_is_fetched_again_and_never_bought_again(engine: Engin
     engine.provider.end()
     await engine.work_for(30)
     assert (await engine.look(job_id)).job.state is JobState.SUCCEEDED
-    assert len(engine.provider.sold) == 1
+    assert len(engine.provider.creates) == 1
 
 
 async def test_an_output_that_may_not_be_fetched_fails_the_job_at_once(engine: Engine) -> None:
@@ -222,7 +222,7 @@ async def test_an_output_that_may_not_be_fetched_fails_the_job_at_once(engine: E
     engine.provider.end()
     await engine.work_for(2)
     job = (await engine.look(job_id)).job
-    assert (job.state, job.error_code, len(engine.provider.sold)) == (JobState.FAILED, "fetch_blocked", 1)
+    assert (job.state, job.error_code, len(engine.provider.creates)) == (JobState.FAILED, "fetch_blocked", 1)
 
 
 async def test_a_cut_off_output_is_fetched_three_times_then_named_invalid(engine: Engine) -> None:
@@ -264,7 +264,7 @@ async def test_a_queued_job_is_canceled_at_once(engine: Engine) -> None:
     view = await engine.jobs.cancel(job_id)
     assert view.job.state is JobState.CANCELED
     await engine.work_for(2)
-    assert engine.provider.sold == []
+    assert engine.provider.creates == []
 
 
 async def test_a_running_job_is_canceled_at_the_provider(engine: Engine) -> None:
@@ -275,6 +275,31 @@ async def test_a_running_job_is_canceled_at_the_provider(engine: Engine) -> None
     assert engine.provider.canceled == ["ref-0"]
     engine.provider.end(status=PredictionStatus.CANCELED)
     await engine.work_for(2)
+    assert (await engine.look(job_id)).job.state is JobState.CANCELED
+
+
+async def test_a_cancel_that_comes_while_the_create_is_held_open_cancels(engine: Engine) -> None:
+    engine.use(ScriptedProvider(dedupe=Dedupe.KEY, billed=False, synchronous=True))
+    job_id = await engine.submit()
+
+    async def canceled_meanwhile(call, *, send_by):  # type: ignore[no-untyped-def]
+        await engine.jobs.cancel(job_id)
+        return Accepted(prediction=Prediction(ref=call.id, status=PredictionStatus.CANCELED))
+
+    engine.provider.create = canceled_meanwhile  # type: ignore[method-assign]
+    await engine.work()
+    assert (await engine.look(job_id)).job.state is JobState.CANCELED
+
+
+async def test_a_cancel_that_comes_while_the_create_is_refused_cancels(engine: Engine) -> None:
+    job_id = await engine.submit()
+
+    async def refused_meanwhile(call, *, send_by):  # type: ignore[no-untyped-def]
+        await engine.jobs.cancel(job_id)
+        return Rejected(reason=RejectReason.UNAUTHORIZED, message="no credit")
+
+    engine.provider.create = refused_meanwhile  # type: ignore[method-assign]
+    await engine.work()
     assert (await engine.look(job_id)).job.state is JobState.CANCELED
 
 
@@ -327,7 +352,7 @@ async def test_a_late_worker_is_fenced_off_but_its_fact_is_kept(engine: Engine) 
     [job] = await engine.claim("slow")
 
     async def sleep_through_the_lease(call, *, send_by):  # type: ignore[no-untyped-def]
-        engine.provider.sold.append(call)
+        engine.provider.creates.append(call)
         prediction = engine.provider.run(call)
         engine.clock.advance(31)
         [again] = await engine.claim("other")
@@ -342,7 +367,7 @@ async def test_a_late_worker_is_fenced_off_but_its_fact_is_kept(engine: Engine) 
     engine.clock.advance(31)
     await engine.work()
     assert (await engine.look(job_id)).job.state is JobState.WAITING
-    assert len(engine.provider.sold) == 1
+    assert len(engine.provider.creates) == 1
 
 
 async def test_a_late_opinion_is_not_written(engine: Engine) -> None:
@@ -381,7 +406,7 @@ async def test_what_a_synchronous_provider_made_survives_a_crash_right_after(eng
     engine.clock.advance(31)
     await engine.work()
     detail = await engine.look(job_id)
-    assert (detail.job.state, len(engine.provider.sold), len(detail.artifacts)) == (JobState.SUCCEEDED, 1, 1)
+    assert (detail.job.state, len(engine.provider.creates), len(detail.artifacts)) == (JobState.SUCCEEDED, 1, 1)
 
 
 async def test_a_job_that_keeps_killing_its_workers_is_poisoned(engine: Engine) -> None:

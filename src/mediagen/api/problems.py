@@ -4,7 +4,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from mediagen.errors import InvalidRequest, MediagenError, Unavailable
@@ -103,7 +102,6 @@ def install(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         return problem(error.status_code, str(error.detail), code=code, headers=headers)
 
-    @app.exception_handler(SQLAlchemyError)
     @app.exception_handler(Exception)
     async def crashed(request: Request, error: Exception) -> JSONResponse:
         log.error("request.crashed", path=request.url.path, exc_info=error)

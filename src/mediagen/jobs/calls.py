@@ -21,6 +21,8 @@ from mediagen.jobs.states import LIVE_CALLS, CallState
 SEND_WITHIN_MS = 5_000
 """The create is sent within this time of its intent, or never."""
 
+_VALUES = 1_000  # in one statement: databases bound how many it may hold
+
 
 class Acceptance(Enum):
     """What became of the fact that a provider took a call."""
@@ -126,6 +128,54 @@ def history(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[Ca
     for row in rows:
         found.setdefault(row.job_id, []).append(_record(row))
     return found
+
+
+# ---------------------------------------------------------------------------------------------- the audit
+
+
+def charged_since(connection: Connection, provider: str, since_ms: int) -> list[CallRecord]:
+    """Return the provider's calls since then that it took, oldest first."""
+    query = select(calls).where(
+        calls.c.provider == provider, calls.c.created_at >= since_ms, calls.c.provider_ref.is_not(None)
+    )
+    return [_record(row) for row in connection.execute(query.order_by(calls.c.created_at))]
+
+
+def unanswered(connection: Connection, provider: str) -> list[CallRecord]:
+    """Return the provider's calls of which it is not known yet whether it took them, oldest first."""
+    states = [state.value for state in LIVE_CALLS]
+    query = select(calls).where(
+        calls.c.provider == provider, calls.c.state.in_(states), calls.c.provider_ref.is_(None)
+    )
+    return [_record(row) for row in connection.execute(query.order_by(calls.c.created_at))]
+
+
+def known_refs(connection: Connection, provider: str, refs: Sequence[str]) -> set[str]:
+    """Return those of the provider's own ids that the ledger holds."""
+    found: set[str] = set()
+    for start in range(0, len(refs), _VALUES):
+        some = calls.c.provider_ref.in_(refs[start : start + _VALUES])
+        query = select(calls.c.provider_ref).where(calls.c.provider == provider, some)
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def bought_twice(connection: Connection, provider: str, since_ms: int) -> list[list[CallRecord]]:
+    """Return, job by job, the calls of jobs that were bought again since then although one had not failed."""
+    again, before = calls.alias("again"), calls.alias("before")
+    query = (
+        select(again.c.job_id)
+        .distinct()
+        .join(before, (before.c.job_id == again.c.job_id) & (before.c.seq < again.c.seq))
+        .where(again.c.provider == provider, again.c.created_at >= since_ms)
+        .where(again.c.provider_ref.is_not(None), before.c.provider_ref.is_not(None))
+        .where(before.c.state != CallState.FAILED.value)
+    )
+    job_ids = list(connection.execute(query).scalars())
+    return list(history(connection, job_ids).values())
+
+
+# ---------------------------------------------------------------------------------------------- rows
 
 
 def _live(call: CallRecord) -> bool:

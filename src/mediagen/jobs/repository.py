@@ -101,6 +101,12 @@ def get_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, Job]:
     return {row.id: _job(row) for row in rows}
 
 
+def cancel_wished(connection: Connection, job_id: str) -> bool:
+    """Tell whether a client wants the job stopped, as of now; a worker's copy of the job may be older."""
+    wish = connection.execute(select(jobs.c.cancel_requested_at).where(jobs.c.id == job_id))
+    return wish.scalar_one_or_none() is not None
+
+
 def page(connection: Connection, where: JobFilter, *, before: str | None, limit: int) -> list[Job]:
     """Return jobs, newest first, with ids below `before` (keyset: ids rise with time)."""
     query = _filtered(where).order_by(jobs.c.id.desc()).limit(limit)

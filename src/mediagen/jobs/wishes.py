@@ -66,8 +66,9 @@ def expire(connection: Connection, limit: int = 100) -> int:
         .where(jobs.c.state == JobState.QUEUED.value, jobs.c.expires_at <= now_ms(connection))
         .limit(limit)
     )
-    leases = [seize(connection, job_id, _OWNER) for job_id in connection.execute(overdue).scalars().all()]
-    for lease in filter(None, leases):
+    seized = [seize(connection, job_id, _OWNER) for job_id in connection.execute(overdue).scalars().all()]
+    leases = [lease for lease in seized if lease is not None]
+    for lease in leases:
         transition(
             connection,
             lease,

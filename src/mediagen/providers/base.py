@@ -228,6 +228,14 @@ class Provider(ABC):
         """
         raise ProviderError(f"{self.name} can't list predictions")
 
+    async def sold(self, since_ms: int) -> Sequence[Prediction]:
+        """Return every prediction that was bought with our credentials since then, by whomever, newest first.
+
+        `call_id` is the call that a prediction names, known to us or not. Raises `ProviderError` rather than
+        return a part of them.
+        """
+        raise ProviderError(f"{self.name} can't list predictions")
+
     def open(self, output: Output) -> AbstractAsyncContextManager[Download]:
         """Open one output for reading, with the byte cap and deadline of `safefetch`. Raises `FetchError`."""
         if output.data is not None:

@@ -12,7 +12,8 @@ it. What Cog 0.23 does with it, and so what the outcomes rest on:
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -20,7 +21,8 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 from yarl import URL
 
-from mediagen.errors import FetchError, InvalidRequest, ProviderError
+from mediagen.addresses import parse_url
+from mediagen.errors import FetchBlocked, FetchError, InvalidRequest, ProviderError
 from mediagen.providers.base import (
     Accepted,
     Call,
@@ -38,6 +40,8 @@ from mediagen.providers.base import (
     Unknown,
 )
 from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, path_of
+from mediagen.providers.predictions import read_prediction, text_of
+from mediagen.providers.schemas import input_schema
 from mediagen.settings import ENV_CONFIG, load
 
 _REFUSALS = {
@@ -51,10 +55,11 @@ _REFUSALS = {
 _PAUSES_S = {409: 1.0, 503: 5.0}  # a model's set-up takes from seconds to minutes
 _LOOK_S = 5.0  # how long the free looks at health and schema may take
 _SCHEMA_FRESH_S = 60.0
-_WRAPPED = re.compile(r"^(Prediction failed: )+")
-_UNSAFE = re.compile(
-    r"\bnsfw\b|safety (check|filter|system)|content polic|moderat(ed|ion)|flagged as|sensitive content", re.I
-)
+_SCHEMA_RETRY_S = 10.0  # after a failure
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_OURS = re.compile(rf"cog/{_NAME}(:{_NAME})?")
+_STATES = frozenset({"starting", "processing", "succeeded", "failed", "canceled"})
+_WRAPPED = re.compile(r"^(Prediction failed: )+")  # before what the model's own code raised
 
 
 class CogSettings(BaseSettings):
@@ -67,7 +72,7 @@ class CogSettings(BaseSettings):
     )
     cog_model: str = Field(
         "cog/predictor",
-        pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?$",
+        pattern=rf"^{_NAME}/{_NAME}(:{_NAME})?$",
         description="Name that the Cog server's model goes by, as owner/name.",
     )
     cog_concurrency: int = Field(
@@ -98,6 +103,7 @@ class CogProvider(Provider):
             dedupe=Dedupe.KEY, billed=False, synchronous=True, max_in_flight=settings.cog_concurrency
         )
         self._url = settings.cog_url
+        self._origin = _origin(URL(settings.cog_url))
         self._http = ProviderHTTP(
             settings.cog_url,
             clock=context.clock,
@@ -112,14 +118,15 @@ class CogProvider(Provider):
         return cls(context, settings) if settings.cog_url else None
 
     def accepts(self, model: str) -> bool:
-        return model == self.default_model or model.startswith("cog/")
+        return model == self.default_model or bool(_OURS.fullmatch(model))
 
     async def models(self) -> Sequence[Model]:
         """Return the one model; its schema is looked up at most once a minute and kept when Cog is down."""
         now = self.context.clock.monotonic()
         if now >= self._schema_due:
-            self._schema_due = now + _SCHEMA_FRESH_S
-            self._schema = await self._look_up_schema() or self._schema
+            self._schema_due = now + _SCHEMA_RETRY_S
+            if schema := await self._look_up_schema():
+                self._schema, self._schema_due = schema, now + _SCHEMA_FRESH_S
         return [
             Model(
                 id=self.default_model,
@@ -167,8 +174,8 @@ class CogProvider(Provider):
 
     def trusts(self, url: str) -> bool:
         try:
-            return _origin(url) == _origin(self._url)
-        except ValueError:
+            return _origin(parse_url(url)) == self._origin
+        except FetchBlocked:
             return False
 
     async def check(self) -> str:
@@ -193,16 +200,19 @@ class CogProvider(Provider):
 
     async def _carried_out(self, call: Call, answer: Answer) -> Outcome:
         said = _object(answer.json)
-        match said.get("status"):
-            case "succeeded":
-                return Accepted(prediction=await self._succeeded(call, said.get("output")))
-            case "failed":
-                return Accepted(prediction=self._failed_by_itself(call, said.get("error")))
-            case "canceled" if answer.status == 200:
-                return Accepted(prediction=_ended(call, PredictionStatus.CANCELED))
-            case "starting" | "processing" | "canceled":
-                return Unknown(message="an earlier request with this id has not ended yet")
-        return Unknown(message="the answer is not that of a Cog server")
+        status, error = text_of(said.get("status")), text_of(said.get("error"))
+        reason = _WRAPPED.sub("", error)
+        prediction = read_prediction({**said, "id": call.id, "error": reason}, self._http.clean)
+        if prediction is None or status not in _STATES:
+            return Unknown(message="the answer is not that of a Cog server")
+        if not prediction.ended or (status == "canceled" and answer.status != 200):
+            return Unknown(message="an earlier request with this id has not ended yet")
+        prediction = replace(prediction, call_id=call.id, cost_micros=0)
+        if status == "succeeded":
+            return Accepted(prediction=await self._with_files(call, prediction))
+        # What is not the model's own is Cog's trouble, such as "Worker crashed".
+        is_cogs = prediction.error_code == "prediction_failed" and reason == error
+        return Accepted(prediction=replace(prediction, retryable=is_cogs or prediction.retryable))
 
     def _refused(self, answer: Answer) -> Outcome:
         """Classify an answer that is no success."""
@@ -217,59 +227,43 @@ class CogProvider(Provider):
         pause_s = self._http.retry_after_s(answer) or _PAUSES_S.get(answer.status)
         return Rejected(reason=reason, message=self._http.clean(message), retry_after_s=pause_s)
 
-    async def _succeeded(self, call: Call, output: Any) -> Prediction:
+    async def _with_files(self, call: Call, prediction: Prediction) -> Prediction:
+        """Return the prediction with the bytes of its data URIs in their place."""
         try:
-            outputs = [await self._output(address) for address in _addresses(output)]
+            outputs = tuple([await self._read(output) for output in prediction.outputs])
         except FetchError as error:
             return _failed(call, "bad_output", self._http.clean(str(error)))
         if not outputs:
-            return _failed(call, "bad_output", "the model answered without a file")
-        return _ended(call, PredictionStatus.SUCCEEDED, outputs=outputs)
+            return _failed(call, "bad_output", "the model made nothing")
+        return replace(prediction, outputs=outputs)
 
-    async def _output(self, address: str) -> Output:
-        if not _is_inline(address):
-            return Output(url=address)
-        async with self.context.fetcher.open(address) as download:
+    async def _read(self, output: Output) -> Output:
+        if output.url[:5].lower() != "data:":
+            return output
+        async with self.context.fetcher.open(output.url) as download:
             return Output(data=b"".join([chunk async for chunk in download.chunks]))
 
-    def _failed_by_itself(self, call: Call, error: Any) -> Prediction:
-        said = str(error or "no reason given")
-        text = self._http.clean(_WRAPPED.sub("", said, count=1))
-        if _UNSAFE.search(text):
-            return _failed(call, "moderation", text)
-        # What the model's code raised comes wrapped; the rest is Cog's own trouble, such as "Worker crashed".
-        is_hiccup = not _WRAPPED.match(said) or "out of memory" in text.lower()
-        return _failed(call, "prediction_failed", text, retryable=is_hiccup)
-
-    async def _look_up_schema(self) -> Mapping[str, Any] | None:
+    async def _look_up_schema(self) -> Mapping[str, Any]:
         try:
-            document = await self._http.read("GET", "/openapi.json", timeout_s=_LOOK_S)
+            return input_schema(await self._http.read("GET", "/openapi.json", timeout_s=_LOOK_S))
         except ProviderError:
-            return None  # not ready, or built without a schema: jobs run all the same
-        schemas = _object(_object(_object(document).get("components")).get("schemas"))
-        return _object(_inlined(schemas.get("Input"), schemas)) or None
+            return {}  # not ready, or built without a schema: jobs run all the same
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = URL(url)
-    return parts.scheme, parts.host, parts.port
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _path(call: Call) -> str:
     return path_of("predictions", call.id)
 
 
-def _ended(call: Call, status: PredictionStatus, outputs: Sequence[Output] = ()) -> Prediction:
-    return Prediction(ref=call.id, status=status, outputs=tuple(outputs), call_id=call.id, cost_micros=0)
-
-
-def _failed(call: Call, code: str, message: str, *, retryable: bool = False) -> Prediction:
+def _failed(call: Call, code: str, message: str) -> Prediction:
     return Prediction(
         ref=call.id,
         status=PredictionStatus.FAILED,
         error_code=code,
         error_message=message,
-        retryable=retryable,
         call_id=call.id,
         cost_micros=0,
     )
@@ -288,31 +282,3 @@ def _bad_fields(problem: Any) -> str:
 
 def _last(location: Any) -> Any:
     return location[-1] if isinstance(location, list) and location else "input"
-
-
-def _addresses(output: Any) -> Iterator[str]:
-    """Yield the addresses of files in a model's output, in order: one, a list, or the fields of an object."""
-    if isinstance(output, str) and (_is_inline(output) or output.startswith(("http://", "https://"))):
-        yield output
-    elif isinstance(output, (list, dict)):
-        for part in output.values() if isinstance(output, dict) else output:
-            yield from _addresses(part)
-
-
-def _is_inline(address: str) -> bool:
-    return address[:5].lower() == "data:"
-
-
-def _inlined(node: Any, schemas: Mapping[str, Any], inside: frozenset[str] = frozenset()) -> Any:
-    """Return the schema with its references replaced, so that it stands alone.
-
-    One to nothing, or to a schema that it stands in itself, becomes `{}`, which accepts all.
-    """
-    if isinstance(node, list):
-        return [_inlined(item, schemas, inside) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if isinstance(reference := node.get("$ref"), str):
-        name = reference.removeprefix("#/components/schemas/")
-        return {} if name in inside else _inlined(schemas.get(name, {}), schemas, inside | {name})
-    return {key: _inlined(value, schemas, inside) for key, value in node.items()}

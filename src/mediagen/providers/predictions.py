@@ -1,5 +1,6 @@
 """Reads the prediction objects of hosted model servers: `id`, `status`, `output`, `error`, `logs`, `webhook`.
 
+They come one by one, or as a list in pages, newest first: `results` and, unless it is the last page, `next`.
 Nothing in it is trusted: a field of the wrong type counts as missing, and only an object without a usable id
 is no prediction at all.
 
@@ -9,11 +10,13 @@ anywhere in the path of that URL**. `calls_named_by` is the one place that reads
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+from mediagen.errors import ProviderError
 from mediagen.providers.base import Call, Output, Prediction, PredictionStatus
 
 _REF = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -21,6 +24,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _ADDRESS = re.compile(r"https?://\S+|data:[^\s,]*,\S*", re.IGNORECASE)
 _PERCENT = re.compile(r"(\d{1,3})%\|")  # a tqdm progress bar
 _LOG_TAIL = 20_000  # characters of the logs that are searched for one
+_MAX_NEXT = 4096  # characters of the address of a next page
 
 _STATUSES = {  # any other word is a prediction on its way
     "succeeded": PredictionStatus.SUCCEEDED,
@@ -62,6 +66,41 @@ def read_prediction(raw: Any, clean: Callable[[str], str], call: Call | None = N
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page of the list, newest first, and the query of the next one."""
+
+    items: Sequence[Any]
+    next: Mapping[str, str] | None
+
+    def following(self, since_ms: int) -> Mapping[str, str] | None:
+        """Return the query of the next page, None when there is none, or none with later predictions."""
+        times = [
+            made for raw in self.items if isinstance(raw, dict) and (made := created_ms(raw)) is not None
+        ]
+        return None if times and times[-1] < since_ms else self.next
+
+
+def read_page(raw: Any) -> Page:
+    """Return the page. Raises `ProviderError` when it is none."""
+    said = raw if isinstance(raw, dict) else {}
+    items, following = said.get("results"), said.get("next")
+    if not isinstance(items, list) or not isinstance(following, (str, type(None))):
+        raise ProviderError("the answer is no list of predictions")
+    return Page(items=items, next=_query_of(following) if following else None)
+
+
+def _query_of(following: str) -> Mapping[str, str]:
+    # Only the query is used, and at our own address: the provider can't lead us and our token elsewhere.
+    try:
+        query = dict(parse_qsl(urlsplit(following[:_MAX_NEXT]).query))
+    except ValueError:
+        query = {}
+    if not query:
+        raise ProviderError("the list of predictions goes on nowhere")
+    return query
+
+
 def is_ref(text: str) -> bool:
     """Tell whether the text can be a prediction's id."""
     return bool(_REF.fullmatch(text))
@@ -74,6 +113,12 @@ def calls_named_by(raw: Mapping[str, Any]) -> frozenset[str]:
     except ValueError:
         return frozenset()
     return frozenset(found.lower() for found in _UUID.findall(path))
+
+
+def call_named_by(raw: Mapping[str, Any]) -> str | None:
+    """Return the one id that the webhook URL names, or None when it names none or several."""
+    named = calls_named_by(raw)
+    return next(iter(named)) if len(named) == 1 else None
 
 
 def created_ms(raw: Mapping[str, Any]) -> int | None:

@@ -8,10 +8,10 @@ model and input that was made at the right time.
 import asyncio
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
@@ -36,10 +36,12 @@ from mediagen.providers.base import (
 )
 from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, path_of
 from mediagen.providers.predictions import (
+    Page,
+    call_named_by,
     calls_named_by,
-    created_ms,
     is_moderation,
     is_ref,
+    read_page,
     read_prediction,
     same_json,
     text_of,
@@ -53,7 +55,7 @@ SKEW_MS = 60_000  # how far the provider's clock may differ from the database's
 LATEST_MS = 120_000  # how long after its intent a call can still have arrived
 FOLLOW_PAGES = 10  # of 100 predictions each
 FIND_PAGES = 100
-MAX_NEXT = 4096  # characters of the address of a next page
+SOLD_PAGES = 2_000
 SCHEMA_FRESH_S = 600.0
 SCHEMA_RETRY_S = 30.0  # after a failure
 SCHEMA_TIMEOUT_S = 5.0
@@ -156,19 +158,6 @@ class _Card:
 
     model: Model
     fresh_until: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Page:
-    """One page of the list, newest first, and the query of the next one."""
-
-    items: Sequence[Any]
-    next: Mapping[str, str] | None
-
-    def following(self, since_ms: int) -> Mapping[str, str] | None:
-        """Return the query of the next page, None when there is none, or none with later predictions."""
-        times = [made for raw in self.items if (made := created_ms(_object(raw))) is not None]
-        return None if times and times[-1] < since_ms else self.next
 
 
 class ReplicateProvider(Provider):
@@ -313,33 +302,47 @@ class ReplicateProvider(Provider):
         return found
 
     async def find(self, call: Call) -> Sequence[Prediction]:
-        """Search the list back to the time of the call.
+        """Search the list back to the time of the call."""
+        found = [
+            prediction
+            async for raw, prediction in self._made_since(call.created_at_ms - SKEW_MS, FIND_PAGES, call)
+            if prediction.call_id or _may_be(call, raw, prediction)
+        ]
+        return sorted(found, key=lambda prediction: prediction.call_id is None)
+
+    async def sold(self, since_ms: int) -> Sequence[Prediction]:
+        return [
+            replace(prediction, call_id=call_named_by(raw))
+            async for raw, prediction in self._made_since(since_ms, SOLD_PAGES)
+            if prediction.created_at_ms is None or prediction.created_at_ms >= since_ms
+        ]
+
+    async def _made_since(
+        self, since_ms: int, most_pages: int, call: Call | None = None
+    ) -> AsyncIterator[tuple[Mapping[str, Any], Prediction]]:
+        """Yield the predictions of the list back to a time, and some older ones.
 
         Raises `ProviderError` also when that is too far back, or when something in the list can't be read:
-        a call is never declared absent because of a part of the list.
+        nothing is ever concluded from a part of it.
         """
-        found: list[Prediction] = []
         query: Mapping[str, str] = {}
-        for _ in range(FIND_PAGES):
+        for _ in range(most_pages):
             page = await self._page(query)
             for raw in page.items:
                 prediction = read_prediction(raw, self._http.clean, call)
                 if prediction is None:
                     raise ProviderError("the list of predictions holds something that is none")
-                if prediction.call_id or _may_be(call, raw, prediction):
-                    found.append(prediction)
-            following = page.following(call.created_at_ms - SKEW_MS)
+                yield raw, prediction
+            following = page.following(since_ms)
             if following is None:
-                return sorted(found, key=lambda prediction: prediction.call_id is None)
+                return
             query = following
-        raise ProviderError(f"the list of predictions is too long to search it for the call {call.id!r}")
+        raise ProviderError(
+            f"the list of predictions is too long: {most_pages} pages don't go back far enough"
+        )
 
-    async def _page(self, query: Mapping[str, str]) -> _Page:
-        said = _object(await self._http.read("GET", "/v1/predictions", params=query))
-        items, following = said.get("results"), said.get("next")
-        if not isinstance(items, list) or not isinstance(following, (str, type(None))):
-            raise ProviderError("the answer is no list of predictions")
-        return _Page(items=items, next=_query_of(following) if following else None)
+    async def _page(self, query: Mapping[str, str]) -> Page:
+        return read_page(await self._http.read("GET", "/v1/predictions", params=query))
 
     def trusts(self, url: str) -> bool:
         """Trust the API's own origin, and replicate.delivery with its subdomains, where outputs lie."""
@@ -360,17 +363,6 @@ class ReplicateProvider(Provider):
 
 def _origin(url: URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host or "", url.port
-
-
-def _query_of(following: str) -> Mapping[str, str]:
-    # Only the query is used, and at our own address: the provider can't lead us and our token elsewhere.
-    try:
-        query = dict(parse_qsl(urlsplit(following[:MAX_NEXT]).query))
-    except ValueError:
-        query = {}
-    if not query:
-        raise ProviderError("the list of predictions goes on nowhere")
-    return query
 
 
 def _may_be(call: Call, raw: Mapping[str, Any], prediction: Prediction) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from mediagen.db.engine import Connection, now_ms
 from mediagen.jobs import calls, gates
 from mediagen.jobs.model import CallRecord, EventType, Job
-from mediagen.jobs.repository import transition
+from mediagen.jobs.repository import cancel_wished, seize, transition
 from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import (
     Output,
@@ -150,6 +150,11 @@ def back_to_queue(
         progress=None,
         **changes,
     )
+    if (
+        cancel_wished(connection, job.id)
+        and (lease := seize(connection, job.id, job.lease.owner)) is not None
+    ):
+        transition(connection, lease, JobState.CANCELED, event=EventType.CANCELED, note="")
 
 
 # ---------------------------------------------------------------------------------------------- reconciling
@@ -174,7 +179,7 @@ def look_again(connection: Connection, job: Job, seconds: float) -> None:
 def absent(connection: Connection, ports: Ports, job: Job, record: CallRecord) -> None:
     """The call was never taken: nothing was bought, so that the job may be tried again."""
     calls.settle(connection, record.id, CallState.ABSENT, error=record.error)
-    if job.cancel_requested_at is not None:
+    if cancel_wished(connection, job.id):
         cancel(connection, job)
         return
     _again_or_fail(
@@ -234,7 +239,7 @@ def _succeed(connection: Connection, job: Job, record: CallRecord, prediction: P
 
 def _stopped(connection: Connection, job: Job, record: CallRecord) -> JobState:
     calls.settle(connection, record.id, CallState.CANCELED)
-    if job.cancel_requested_at is not None:
+    if cancel_wished(connection, job.id):
         cancel(connection, job)
         return JobState.CANCELED
     if now_ms(connection) >= record.deadline_at:
@@ -252,7 +257,7 @@ def _failed(
     code = prediction.error_code or "prediction_failed"
     message = prediction.error_message or f"{job.provider} could not make it and did not say why"
     calls.settle(connection, record.id, CallState.FAILED, error=message, cost_micros=prediction.cost_micros)
-    if job.cancel_requested_at is not None:
+    if cancel_wished(connection, job.id):
         cancel(connection, job)
         return JobState.CANCELED
     if prediction.retryable:

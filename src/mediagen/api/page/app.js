@@ -28,7 +28,7 @@ function showStage() {
   const job = views.get(selected)?.job;
   $("stage").hidden = !job;
   if (!job) return;
-  showFrame($("frame"), $("downloads"), job);
+  showFrame(job);
   setBar($("bar"), job);
   $("bar").ariaValueNow = job.progress == null ? null : Math.round(job.progress * 100);
   $("words").className = `words ${job.status}`;
@@ -41,6 +41,7 @@ function showStage() {
   const lostFocus = document.activeElement === $("cancel") && !atWork(job);
   $("cancel").hidden = !atWork(job) || job.cancel_requested || job.draft;
   $("retry").hidden = job.status !== "failed" && job.status !== "canceled";
+  $("reuse").hidden = atWork(job);
   $("details").hidden = job.draft;
   $("details").href = `jobs/${job.id}`;
   if (lostFocus) $("stage").focus({ preventScroll: true });
@@ -52,6 +53,11 @@ function select(id) {
   views.get(id)?.button.setAttribute("aria-current", "true");
   say("trouble", "");
   showStage();
+}
+
+function bringStage() {
+  const { top } = $("stage").getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) $("stage").scrollIntoView({ block: "start" });
 }
 
 async function act(path) {
@@ -72,7 +78,7 @@ function addTile(job) {
   item.dataset.id = job.id;
   button.onclick = () => {
     select(item.dataset.id);
-    $("stage").scrollIntoView({ block: "start" });
+    bringStage();
     $("stage").focus({ preventScroll: true });
   };
   const older = [...$("gallery").children].find((other) => other.dataset.id < job.id);
@@ -84,7 +90,7 @@ function addTile(job) {
 
 function showTile({ job, item, button, cell, note, bar }) {
   item.className = `tile ${job.status}${atWork(job) ? " working" : ""}`;
-  item.style.setProperty("--ratio", ratioOf(job));
+  item.style.setProperty("--ratio", Math.min(2.4, Math.max(0.5, ratioOf(job)))); // extreme ones would tear the rows
   item.dataset.count = countOf(job) > 1 ? countOf(job) : "";
   const text = job.status === "completed" ? job.prompt : job.status === "failed" ? job.error_message : words(job);
   if (note.textContent !== text) note.textContent = text;
@@ -177,7 +183,7 @@ async function submit(request) {
   const at = new Date(now()).toISOString();
   const draft = { ...request, draft: true, id: `~${++drafts}`, status: "pending", message: "Sending", progress: null, artifacts: [] };
   select(merge({ ...draft, created_at: at, updated_at: at }).id);
-  if (matchMedia("(max-width: 959px)").matches) $("stage").scrollIntoView({ block: "start" });
+  bringStage();
   try {
     const waits = () => merge({ ...views.get(draft.id).job, message: "The server is away. It is sent once it is back" });
     const job = merge(await send(request, waits));

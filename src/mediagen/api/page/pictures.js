@@ -41,8 +41,9 @@ export function setBar(bar, job) {
   bar.style.setProperty("--done", job.progress ?? 0);
 }
 
-// Show all pictures of a job, and put links to save them into `downloads`.
-export function showFrame(frame, downloads, job) {
+// Show all pictures of a job on the stage, and links to save them.
+export function showFrame(job) {
+  const [frame, downloads, print] = ["frame", "downloads", "print"].map((id) => document.getElementById(id));
   const shows = [job.id, countOf(job)].join();
   if (frame.dataset.shows !== shows) {
     frame.dataset.shows = shows;
@@ -52,14 +53,19 @@ export function showFrame(frame, downloads, job) {
   }
   const { columns, whole, lead } = layout(job);
   const shape = { "--ratio": ratioOf(job), "--columns": columns, "--whole": whole };
-  for (const [name, value] of Object.entries(shape)) frame.style.setProperty(name, value);
-  frame.className = `frame ${job.status}${atWork(job) ? " working" : ""}${lead ? " lead" : ""}`;
+  for (const [name, value] of Object.entries(shape)) print.style.setProperty(name, value);
+  print.hidden = !atWork(job) && !job.artifacts.length;
+  print.className = `print ${job.status}${atWork(job) ? " working" : ""}${lead ? " lead" : ""}`;
   [...frame.children].forEach((link, index) => {
     if (job.artifacts[index]) link.href = `media/${job.artifacts[index].key}`;
     develop(link.firstChild, job, job.artifacts[index], false);
   });
   if (downloads.children.length === job.artifacts.length) return;
-  const text = (index) => (job.artifacts.length > 1 ? `Download ${index + 1}` : "Download");
-  const link = ({ key }, index) => make("a", { href: `media/${key}?download=true`, download: "", textContent: text(index) });
-  downloads.replaceChildren(...job.artifacts.map(link));
+  downloads.replaceChildren(
+    ...job.artifacts.map(({ key }, index, { length }) => {
+      const name = length > 1 ? `Download ${index + 1}` : "Download";
+      const link = make("a", { href: `media/${key}?download=true`, download: "", textContent: index ? index + 1 : name });
+      return Object.assign(link, { ariaLabel: name });
+    }),
+  );
 }

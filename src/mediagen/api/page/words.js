@@ -38,7 +38,7 @@ export function since(job, others) {
   const elapsed = `${span(Math.floor((now() - Date.parse(job.created_at)) / 1000) * 1000)} so far`;
   const same = others.filter((other) => other.status === "completed" && other.model === job.model);
   const usual = same.map(took).sort((a, b) => a - b)[same.length >> 1];
-  return usual ? `${elapsed}, usually ${span(usual)}` : elapsed;
+  return usual ? `${elapsed}, usually ${span(Math.ceil(usual / 1000) * 1000)}` : elapsed;
 }
 
 export function reason(job, free) {

@@ -1,19 +1,22 @@
-"""Files that commands write for the user: named before anything is bought, whole or not there, never over another."""
+"""Following a job to its end and writing its files: named before anything is bought, and never over another file."""
 
 import asyncio
 import hashlib
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from mediagen.clock import Clock
-from mediagen.connection import Installation, Json
-from mediagen.errors import Conflict, InvalidRequest, MediagenError
+from mediagen.clock import Clock, SystemClock
+from mediagen.commands import terminal
+from mediagen.commands.connection import ENDED, Installation, Json
+from mediagen.errors import Conflict, InvalidRequest, MediagenError, Unavailable
+
+Start = Callable[[Installation], Awaitable[Json]]
 
 _SLUG = 40  # characters of the prompt in a file's name
 _ID = 6
@@ -74,6 +77,68 @@ def contradicts(path: Path, artifact: Mapping[str, Any]) -> bool:
     promised, real = path.suffix.lower()[1:], _extension(artifact)
     promised, real = _SAME.get(promised, promised), _SAME.get(real, real)
     return promised in _TYPED and promised != real
+
+
+class Follower:
+    """Follows one job to its end and saves its files. One per command."""
+
+    def __init__(self, target: Target) -> None:
+        self.saved: list[Path] = []
+        self._target = target
+        self._job: Json | None = None
+        self._goes_on = False
+
+    async def run(self, installation: Installation, start: Start) -> Json:
+        """Get the job from `start`, show how it goes on, save its files if it has any, and return it."""
+        try:
+            return await self._run(installation, start)
+        except Unavailable as error:
+            if self._job is None:
+                raise
+            name = terminal.short(self._job)
+            raise Unavailable(f"{error}. Job {name} is not lost; later: mediagen jobs save {name}") from error
+
+    async def _run(self, installation: Installation, start: Start) -> Json:
+        self._goes_on = installation.goes_on
+        if not installation.goes_on:
+            terminal.say(f"No server runs; working in this process, in {installation.where}")
+        with terminal.watching() as watcher:
+            job = self._job = await start(installation)
+            watcher.show(job)
+            async with aclosing(installation.follow(job["id"])) as changes:
+                async for job in changes:
+                    if job["status"] not in ENDED:
+                        watcher.show(job)
+        self.saved = await save(installation, job, self._target, SystemClock())
+        self._say_end(job)
+        return job
+
+    @property
+    def farewell(self) -> str:
+        """What to say when the user does not want to wait any longer."""
+        if self._job is None:
+            return "Interrupted. If a job was accepted, `mediagen jobs` lists it."
+        name = terminal.short(self._job)
+        if self._goes_on:
+            return f"Interrupted; job {name} goes on. See: mediagen jobs show {name}"
+        return (
+            f"Interrupted; job {name} is kept and goes on with the next `mediagen serve` "
+            f"or `mediagen jobs save {name}`. See: mediagen jobs show {name}"
+        )
+
+    def _say_end(self, job: Json) -> None:
+        if job["status"] == "failed":
+            error = job["error"]
+            terminal.complain(f"the job failed: {error['message']} ({error['code']})")
+            terminal.say(f"{terminal.hint(job)}  All about it: mediagen jobs show {terminal.short(job)}")
+        elif job["status"] == "canceled":
+            terminal.complain(f"the job was canceled. All about it: mediagen jobs show {terminal.short(job)}")
+        for path, artifact in zip(self.saved, job["artifacts"], strict=False):
+            if contradicts(path, artifact):
+                terminal.say(f"{path} is {artifact['media_type']}, whatever its name says", "yellow")
+        if job["status"] == "completed":
+            files = "; ".join(terminal.described(artifact) for artifact in job["artifacts"])
+            terminal.say(f"Done in {terminal.span(terminal.took_s(job) or 0)}: {files}")
 
 
 async def save(installation: Installation, job: Json, target: Target, clock: Clock) -> list[Path]:

@@ -9,8 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -62,13 +61,12 @@ class NoDatabase(NotFound):
     """Nothing was ever submitted here."""
 
 
-class Purpose(Enum):
-    """What an installation is reached for; it matters where no server runs."""
+Purpose: TypeAlias = Literal["look", "change", "queue", "work"]
+"""What an installation is reached for, which matters where no server runs.
 
-    LOOK = "look"  # never creates a database
-    CHANGE = "change"  # the same; what is to be done is left to the next worker
-    QUEUE = "queue"  # creates what is missing; jobs wait for the next worker
-    WORK = "work"  # a worker runs in this process
+To look or to change, no database is made where there is none. What is queued or changed waits for the next
+worker; only to work a worker runs in this process.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,7 +339,7 @@ async def reach(
         if remote is not None:
             yield remote
             return
-    from mediagen.embedded import opened
+    from mediagen.commands.embedded import opened
 
     async with opened(settings, purpose) as embedded:
         yield embedded

@@ -8,7 +8,7 @@ from typing import Any
 
 from mediagen.api.schemas import GenerateRequest
 from mediagen.api.wire import parse_json, read_model
-from mediagen.connection import Installation, Json, NoDatabase, Purpose, Query
+from mediagen.commands.connection import Installation, Json, NoDatabase, Purpose, Query
 from mediagen.jobs.model import OWNER
 from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.service import JobView, Submission
@@ -75,14 +75,14 @@ class Embedded(Installation):
 async def opened(settings: Settings, purpose: Purpose) -> AsyncIterator[Embedded]:
     """Open the installation, with a worker if the purpose is to work. Raises `NoDatabase` where nothing ever was."""
     path = sqlite_path(settings)
-    if purpose in (Purpose.LOOK, Purpose.CHANGE) and not await asyncio.to_thread(path.exists):
+    if purpose in ("look", "change") and not await asyncio.to_thread(path.exists):
         raise NoDatabase(
             f"There are no jobs yet: no server runs and there is no database at {str(path)!r}. "
             'Make a first picture with `mediagen generate "a red fox in the snow"`'
         )
     runtime = await Runtime.start(settings)
     try:
-        if purpose is Purpose.WORK:
+        if purpose == "work":
             async with working(runtime):
                 yield Embedded(runtime)
         else:

@@ -16,12 +16,12 @@ from enum import StrEnum
 from pathlib import Path
 
 import aiohttp
-from PIL import Image, ImageDraw
 
 import mediagen
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.clock import Clock
-from mediagen.connection import Json, Remote, own_url, running_server
+from mediagen.commands.configuration import connecting_settings
+from mediagen.commands.connection import Json, Remote, own_url, running_server
 from mediagen.db.inspection import Inspection, inspect_sqlite
 from mediagen.db.migrate import HEAD
 from mediagen.errors import MediagenError, SettingsError
@@ -88,7 +88,9 @@ async def _guarded(name: str, check: Check, settings: Settings, clock: Clock) ->
     except TimeoutError:
         return [_fail(name, f"no answer within {_TIMEOUT_S:.0f} s")]
     except Exception as error:  # noqa: BLE001  what is broken in unforeseen ways is to be told, too
-        return [_fail(name, f"{type(error).__name__}: {error}", "reinstall mediagen, or report this line")]
+        return [
+            _fail(name, f"{type(error).__name__}: {error}", "install mediagen again, or report this line")
+        ]
 
 
 def _ok(name: str, detail: str) -> Finding:
@@ -249,7 +251,7 @@ def _named(kind: type[Provider]) -> str:
 def _mode(registry: Registry) -> list[Finding]:
     if not registry.mock_mode:
         return [_ok("Models", f"{registry.default_model} unless a job names another")]
-    settings = " or ".join(kind.connect_with for kind in provider_classes() if kind.connect_with)
+    settings = connecting_settings()
     said = "mock mode: no provider is connected; pictures are drawn here and cost nothing"
     return [_warn("Models", said, f"set {settings} to connect one" if settings else "connect a provider")]
 
@@ -335,6 +337,8 @@ async def check_pictures(_: Settings, clock: Clock) -> Sequence[Finding]:
 
 
 def _draw(path: Path) -> None:
+    from PIL import Image, ImageDraw  # here, so that its absence is a finding
+
     picture = Image.new("RGB", (1280, 960), "midnightblue")
     ImageDraw.Draw(picture).ellipse((900, 120, 1100, 320), fill="ivory")
     picture.save(path)

@@ -3,10 +3,13 @@
 Texts of users, providers and servers pass `plain`: an escape sequence in a prompt must not reach the terminal.
 """
 
+import json
+import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -21,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from mediagen.clock import SystemClock
 from mediagen.telemetry import redact
 
 Json = dict[str, Any]
@@ -28,6 +32,10 @@ Json = dict[str, Any]
 SHORT = 6
 """Last characters of an id that stand for it; the first ones are a time and much the same in all."""
 
+_CALLED = os.environ.get("MEDIAGEN_COMMAND", "mediagen")
+"""How the user calls us; a script that wraps the command sets it to its own name, so that hints can be followed."""
+
+_COMMAND = re.compile(r"\bmediagen (?=(serve|generate|jobs|doctor|migrate|config)\b)")
 _PIPE_WIDTH = 200  # characters; where no terminal says how many there is no reason to break lines
 _STYLES = {
     "pending": "yellow",
@@ -63,17 +71,37 @@ def stderr() -> Console:
 
 def complain(message: str) -> None:
     """Say what went wrong, in one sentence."""
-    stderr().print(Text("error: ", "bold red") + plain(redact(message)), soft_wrap=True)
+    _print(Text("error: ", "bold red") + plain(advice(redact(message))))
 
 
 def say(message: str, style: str = "dim") -> None:
     """Say something that is no result."""
-    stderr().print(Text(plain(message).plain, style), soft_wrap=True)
+    _print(plain(advice(message), style))
+
+
+def _print(text: Text) -> None:
+    console = stderr()
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def print_json(value: object) -> None:
+    """Print a result for programs."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def advice(text: str) -> str:
+    """Return a text of ours with its commands as the user has to type them."""
+    return _COMMAND.sub(f"{_CALLED} ", text)
 
 
 def plain(text: object, style: str = "") -> Text:
     """Return the text with everything taken out that would command the terminal."""
     return Text("".join(c if c.isprintable() else " " for c in str(text)), style)
+
+
+def now() -> datetime:
+    """Return the time by which ages are told."""
+    return datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
 
 
 # ---------------------------------------------------------------------------------------------- words
@@ -129,8 +157,12 @@ def _time(text: str) -> datetime:
 
 
 def _age(text: str, now: datetime) -> str:
-    seconds = max(0.0, (now - _time(text)).total_seconds())
-    return "now" if seconds < 1 else f"{span(round(seconds)).replace('.0 s', ' s')} ago"
+    """Return how long ago that was, in the largest unit that fits."""
+    seconds = max(0, round((now - _time(text)).total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
 
 
 # ---------------------------------------------------------------------------------------------- jobs
@@ -169,8 +201,21 @@ def job_details(job: Json, now: datetime) -> Table:
     table = _grid()
     for name, value in _facts(job, now):
         table.add_row(Text(name, "dim"), value)
-    for idx, event in enumerate(job.get("timeline", [])):
-        table.add_row(Text("" if idx else "Timeline", "dim"), _event(event))
+    table.add_row(Text("Timeline", "dim"), _timeline(job["timeline"]))
+    return table
+
+
+def _timeline(events: Sequence[Json]) -> Table:
+    """Return a line for each event; of progress reports in a row only the last one."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    followers = [event["type"] for event in events[1:]] + [""]
+    for event, follower in zip(events, followers, strict=True):
+        if event["type"] == follower == "progress":
+            continue
+        data = {name: value for name, value in event["data"].items() if value not in ("", None)}
+        said = "  ".join(f"{name}={value}" for name, value in data.items())
+        time = f"{_local(event['at']):%H:%M:%S.%f}"[:-3]
+        table.add_row(Text(time, "dim"), plain(event["type"]), plain(said, "dim"))
     return table
 
 
@@ -192,20 +237,14 @@ def _facts(job: Json, now: datetime) -> Iterator[tuple[str, Text]]:
     if job["error"]:
         yield "Error", plain(f"{job['error']['message']} ({job['error']['code']})", "red")
     if job["status"] == "failed":
-        yield "", plain(hint(job), "dim")
+        yield "", plain(advice(hint(job)), "dim")
     if job["artifacts"]:
-        yield "", Text(f"Save with: mediagen jobs save {short(job)}", "dim")
+        yield "", Text(advice(f"Save with: mediagen jobs save {short(job)}"), "dim")
 
 
 def _cost(job: Json) -> str:
     usd = (job.get("cost") or {}).get("usd")
-    return "" if usd is None else f", {usd:.4f} USD"
-
-
-def _event(event: Json) -> Text:
-    data = {name: value for name, value in event["data"].items() if value not in ("", None)}
-    said = "  ".join(f"{name}={value}" for name, value in data.items())
-    return Text(f"{_local(event['at']):%H:%M:%S.%f}"[:-3], "dim") + plain(f"  {event['type']:<12} {said}")
+    return "" if usd is None else f", {usd:.4f} USD" if usd else ", free of charge"
 
 
 def _local(text: str) -> datetime:
@@ -283,10 +322,14 @@ def findings_table(findings: Sequence[Mapping[str, str]]) -> Table:
     """Return what `doctor` found: a line for each part, and below it how to mend what is wrong."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for finding in findings:
-        mend = Text("\n→ ", "yellow") + plain(finding["mend"], "yellow") if finding["mend"] else Text()
+        mend = (
+            Text("\n→ ", "yellow") + plain(advice(finding["mend"]), "yellow") if finding["mend"] else Text()
+        )
         style = _STYLES[finding["status"]]
         table.add_row(
-            Text(f"{finding['status']:<4}", style), Text(finding["name"]), plain(finding["detail"]) + mend
+            Text(f"{finding['status']:<4}", style),
+            Text(finding["name"]),
+            plain(advice(finding["detail"])) + mend,
         )
     return table
 

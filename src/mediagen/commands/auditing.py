@@ -1,0 +1,130 @@
+"""What `mediagen audit` does: compare what providers sold with the ledger, and say it."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from mediagen.commands.connection import Json, NoDatabase
+from mediagen.commands.terminal import plain
+from mediagen.errors import InvalidRequest
+from mediagen.jobs.audit import Audit, audit
+from mediagen.jobs.view import timestamp
+from mediagen.providers import Registry
+from mediagen.providers.base import Provider
+from mediagen.runtime import Runtime, sqlite_path
+from mediagen.settings import Settings
+
+_SPAN = re.compile(r"(\d{1,6})([smhd])")
+_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SHOWN = 20  # of each kind of finding; --json shows all
+
+
+def span_ms(text: str) -> int:
+    """Return the milliseconds of a span such as `90m`, `24h` or `7d`. Raises `InvalidRequest`."""
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise InvalidRequest(f"--since {text!r} is no span of time; write 90m, 24h or 7d")
+    return int(found[1]) * _UNITS_MS[found[2]]
+
+
+async def examine(settings: Settings, name: str | None, last_ms: int) -> list[Audit]:
+    """Audit one provider, or all that cost money. Raises `ProviderError` where one can't list what it sold."""
+    path = sqlite_path(settings)
+    if not await asyncio.to_thread(path.exists):
+        raise NoDatabase(f"There is no database at {str(path)!r}, so nothing was bought from here")
+    runtime = await Runtime.start(settings)
+    try:
+        providers = _chosen(runtime.providers, name)
+        grace_s = settings.reconcile_grace
+        return [await audit(runtime.db, each, last_ms=last_ms, grace_s=grace_s) for each in providers]
+    finally:
+        await runtime.close()
+
+
+def _chosen(providers: Registry, name: str | None) -> Sequence[Provider]:
+    if name is None:
+        return [each for each in providers if each.capabilities.billed]
+    found = providers.get(name)
+    if found is None:
+        known = ", ".join(each.name for each in providers)
+        raise InvalidRequest(f"{name!r} is no provider that is configured here; there is {known}")
+    return [found]
+
+
+# ---------------------------------------------------------------------------------------------- shown
+
+
+def as_json(found: Audit) -> Json:
+    """Return the audit for programs."""
+    return {
+        "provider": found.provider,
+        "since": timestamp(found.since_ms),
+        "ok": found.clean,
+        "sold": found.sold,
+        "in_ledger": found.charged,
+        "orphans": [
+            {"ref": each.ref, "status": each.status.value, "created_at": timestamp(each.created_at_ms)}
+            for each in found.orphans
+        ],
+        "missing": [
+            {"ref": each.provider_ref, "job": each.job_id, "created_at": timestamp(each.created_at)}
+            for each in found.missing
+        ],
+        "bought_twice": [
+            {"job": calls[0].job_id, "refs": [call.provider_ref for call in calls if call.provider_ref]}
+            for calls in found.bought_twice
+        ],
+        "undecided": [each.ref for each in found.undecided],
+    }
+
+
+def tables(audits: Sequence[Audit]) -> Iterator[Table | Text]:
+    """Yield what people read: a line for each provider, then what was found."""
+    if not audits:
+        yield Text("No provider that costs money is configured: there is nothing to audit.")
+        return
+    yield _summary(audits)
+    for found in audits:
+        yield from _findings(found)
+
+
+def _summary(audits: Sequence[Audit]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("provider", "since"):
+        table.add_column(column, no_wrap=True)
+    for column in ("sold", "in the ledger", "orphans", "missing", "bought twice"):
+        table.add_column(column, no_wrap=True, justify="right")
+    for found in audits:
+        since = datetime.fromtimestamp(found.since_ms / 1000, UTC).astimezone()
+        faults = (found.orphans, found.missing, found.bought_twice)
+        table.add_row(
+            plain(found.provider),
+            f"{since:%Y-%m-%d %H:%M:%S}",
+            str(found.sold),
+            str(found.charged),
+            *(Text(str(len(fault)), "bold red" if fault else "green") for fault in faults),
+        )
+    return table
+
+
+def _findings(found: Audit) -> Iterator[Text]:
+    yield from _listed("orphan", [f"{each.ref}, {each.status}" for each in found.orphans])
+    yield from _listed("missing", [f"{each.provider_ref}, job {each.job_id}" for each in found.missing])
+    yield from _listed("bought twice", [f"job {calls[0].job_id}" for calls in found.bought_twice])
+    if found.undecided:
+        yield Text(
+            f"{len(found.undecided)} more may belong to calls whose answer is still out: "
+            "look again when those jobs have moved on",
+            "yellow",
+        )
+
+
+def _listed(kind: str, lines: Sequence[str]) -> Iterator[Text]:
+    for line in lines[:_SHOWN]:
+        yield Text(f"{kind}: ", "red") + plain(line)
+    if len(lines) > _SHOWN:
+        yield Text(f"... and {len(lines) - _SHOWN} more; --json shows all", "dim")
