@@ -133,6 +133,7 @@ class Task:
 
     def _end(self, error: Exception | None, value: Any) -> None:
         self.over = True
+        self._kernel.forget(self)
         if self._ended is not None:
             self._ended(self, error, value)
 
@@ -145,6 +146,7 @@ class Task:
         """Stop it where it waits, as the death of its process does."""
         if not self.over:
             self.over = True
+            self._kernel.forget(self)
             self._coroutine.close()
 
 
@@ -165,6 +167,7 @@ class Kernel:
         self._rng = rng
         self._coming: list[tuple[int, float, int, Callable[[], None]]] = []
         self._made = 0
+        self._tasks: dict[Task, None] = {}  # those that are not over, in the order in which they were started
 
     def after(self, ms: int, action: Callable[[], None]) -> None:
         """Let something happen so much later; what is due at the same moment comes in random order."""
@@ -176,8 +179,13 @@ class Kernel:
     ) -> Task:
         """Start a task, at once but not yet inside this call."""
         task = Task(self, host, name, coroutine, ended)
+        self._tasks[task] = None
         task.wake_in(0)
         return task
+
+    def forget(self, task: Task) -> None:
+        """Drop a task that is over."""
+        self._tasks.pop(task, None)
 
     def run(self, *, until_ms: int, most_steps: int) -> None:
         """Go on until nothing is to happen any more, somebody stops it, or a bound is reached."""
@@ -190,6 +198,8 @@ class Kernel:
             action()
 
     def close(self) -> None:
-        """Drop what is still to come."""
+        """Drop what is still to come and the tasks that wait for it."""
         self.stopped = True
         self._coming.clear()
+        for task in list(self._tasks):
+            task.kill()

@@ -30,14 +30,11 @@ class Clock(ABC):
 
     @abstractmethod
     def new_secret(self) -> str:
-        """Return 128 random bits as 26 lowercase base32 characters, safe in a URL and a file name."""
+        """Return 128 random bits as 32 hexadecimal characters, safe in a URL and a file name."""
 
     @abstractmethod
     def chance(self) -> float:
         """Return a random number in [0, 1), for jitter."""
-
-
-_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 class SystemClock(Clock):
@@ -56,8 +53,7 @@ class SystemClock(Clock):
         return str(uuid_utils.uuid7())
 
     def new_secret(self) -> str:
-        bits = secrets.randbits(128)
-        return "".join(_BASE32[(bits >> (5 * i)) & 31] for i in range(26))
+        return secrets.token_hex(16)
 
     def chance(self) -> float:
         return random.random()  # noqa: S311  jitter is no secret

@@ -6,7 +6,7 @@ import hmac
 import os
 import secrets
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -39,8 +39,8 @@ log = structlog.get_logger(__name__)
 class Secrets:
     """What signs; made at the first start and kept in DATA_DIR, readable by the owner alone."""
 
-    webhook: str  # whsec_...: our webhooks to users
-    hook: bytes  # marks the addresses at which providers may ring
+    webhook: str = field(repr=False)  # whsec_...: our webhooks to users
+    hook: bytes = field(repr=False)  # marks the addresses at which providers may ring
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,17 +30,17 @@ Ready = Callable[[str, Runtime], None]
 async def serve(settings: Settings, *, worker: bool, ready: Ready) -> None:
     """Serve until a signal comes; tells `ready` once it answers. Raises `SettingsError`."""
     refuse_open_door(settings)
-    listener = _listen(settings)
-    bound = settings.model_copy(update={"port": listener.getsockname()[1]})
-    runtime = await Runtime.start(bound)
-    try:
-        if worker:
-            async with working(runtime):
+    with _listen(settings) as listener:
+        bound = settings.model_copy(update={"port": listener.getsockname()[1]})
+        runtime = await Runtime.start(bound)
+        try:
+            if worker:
+                async with working(runtime):
+                    await _answer(runtime, listener, ready)
+            else:
                 await _answer(runtime, listener, ready)
-        else:
-            await _answer(runtime, listener, ready)
-    finally:
-        await runtime.close()
+        finally:
+            await runtime.close()
 
 
 async def _answer(runtime: Runtime, listener: socket.socket, ready: Ready) -> None:
@@ -49,6 +49,7 @@ async def _answer(runtime: Runtime, listener: socket.socket, ready: Ready) -> No
         access_log=False,  # costs a third of the throughput; a proxy's log or /stats tells more
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # PUBLIC_URL says how clients reach us; what a request claims is not believed
         timeout_graceful_shutdown=_GRACE_S,
         lifespan="off",
     )

@@ -15,10 +15,10 @@ import structlog
 
 _SECRETS = re.compile(
     r"r8_[A-Za-z0-9]{8,}"  # provider tokens
-    r"|sk-[A-Za-z0-9_-]{8,}"
+    r"|\bsk-[A-Za-z0-9_-]{8,}"
     r"|whsec_[A-Za-z0-9+/=]{8,}"
-    r"|(?i:(?<=bearer )|(?<=token )|(?<=key ))[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user and password in a URL
+    r"|(?i:(?<=bearer )|(?<=token )|(?<=key ))[A-Za-z0-9._~+/=:-]{8,}"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user and password in a URL
     r"|(?<=X-Amz-Signature=)[0-9a-fA-F]+"
     r"|(?<=;base64,)[A-Za-z0-9+/=]{64,}"
 )
@@ -37,7 +37,6 @@ def set_up_logging(*, debug: bool = False, json: bool | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,
-        _redact_all,
     ]
     last = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(sort_keys=False)
     structlog.configure(
@@ -48,7 +47,7 @@ def set_up_logging(*, debug: bool = False, json: bool | None = None) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, last])
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, last, _redacted])
     )
     root = logging.getLogger()
     root.handlers = [handler]
@@ -61,8 +60,6 @@ def _plain(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping
     return structlog.stdlib.ProcessorFormatter.remove_processors_meta(_logger, _name, event)
 
 
-def _redact_all(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = redact(value)
-    return event
+def _redacted(_logger: Any, _name: str, line: Any) -> str:
+    """Redact the finished line: secrets may stand in any part of an entry, lists and errors among them."""
+    return redact(str(line))

@@ -151,7 +151,7 @@ class FakeReplicate:
         self.creates.append(Seen(path=request.path, headers=dict(request.headers), body=body))
         await self._tell()
         try:
-            switches = replace(self.switches, **given.get("fake", {}))
+            switches = self.switches_of(request, given)
         except TypeError as error:
             return _problem(422, f"input.fake: {error}")
         self._times[str(given.get("prompt"))] += 1
@@ -169,6 +169,9 @@ class FakeReplicate:
         await self._tell()
         has_fault = switches.after_accept and not 0 <= switches.after_times < times
         return await self._answer(request, kept, switches.after_accept if has_fault else "")
+
+    def switches_of(self, _request: web.Request, given: dict[str, Any]) -> Switches:
+        return replace(self.switches, **given.get("fake", {}))
 
     def _buy(self, model: str, request: web.Request, body: dict[str, Any], switches: Switches) -> Kept:
         now, lag = asyncio.get_running_loop().time(), switches.list_lag_s

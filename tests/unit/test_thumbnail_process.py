@@ -190,7 +190,7 @@ async def test_a_canceled_image_does_not_answer_for_the_next(
     assert recorded.running == [False, True]
 
 
-READY = "print('{\"ready\": true}', flush=True); input(); "
+READY = r"""print('{"ready": true}', flush=True); input(); WEBP = "RIFF\x1a\0\0\0WEBPVP8L" + "\0" * 18; """
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ READY = "print('{\"ready\": true}', flush=True); input(); "
         "print('[1, 2]')",
         "print('[' * 50_000)",
         "print('x' * 1_000_000)",
-        'print(\'{"width": 9999, "height": 1, "thumbnail": 1, "placeholder": 1}\')',
+        'print(\'{"width": 641, "height": 1, "thumbnail": 34, "placeholder": 34}\'); print(WEBP * 2)',
         'print(\'{"width": 10, "height": 10, "thumbnail": 99999999999, "placeholder": 1}\')',
         'print(\'{"width": 10, "height": "10", "thumbnail": 10, "placeholder": 10}\')',
         'print(\'{"width": 10, "height": 10, "thumbnail": 100, "placeholder": 10}\'); print("cut")',

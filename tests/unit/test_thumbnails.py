@@ -214,6 +214,7 @@ def cut(form: str) -> bytes:
 
 HOSTILE = {
     "a png of 81 megapixels in 10 KB": png(9000),
+    "a png of 49 megapixels": png(7000),
     "a png of 3.6 gigapixels": png(8)[:16] + struct.pack(">II", 60_000, 60_000) + png(8)[24:],
     "a gif with a huge canvas": gif((65_535, 65_535), (1, 1)),
     "a gif with a huge frame": gif((1, 1), (65_535, 65_535)),

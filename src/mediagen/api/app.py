@@ -33,6 +33,8 @@ def build_app(runtime: Runtime) -> FastAPI:
     )
     app.state.runtime = runtime
     problems.install(app)
+    for base in (prefix, ""):
+        app.router.routes += native.hot_routes(base)
     for router in (native.router, stream.router, files.router, ops.router):
         app.include_router(router, prefix=prefix)
         app.include_router(router, include_in_schema=False)

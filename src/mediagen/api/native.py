@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
-import json
 import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic_core import to_json
+from starlette.routing import BaseRoute, Route
 
 from mediagen.api.deps import links_of, runtime_of
 from mediagen.api.problems import responses
@@ -175,6 +176,21 @@ async def models(request: Request) -> Response:
     return JSONResponse({"items": items, "mock_mode": registry.mock_mode})
 
 
+def hot_routes(base: str) -> list[BaseRoute]:
+    """Return the routes that clients call most as plain ones; they come before the documented twins above.
+
+    A FastAPI route costs twice the time of a plain one before it calls the same function.
+    """
+
+    async def look(request: Request) -> Response:
+        return await status(request, request.path_params["job_id"])
+
+    return [
+        Route(f"{base}/generate", generate, methods=["POST"]),
+        Route(f"{base}/status/{{job_id}}", look, methods=["GET"]),
+    ]
+
+
 # ---------------------------------------------------------------------------------------------- wire details
 
 
@@ -186,7 +202,7 @@ def _accepted(request: Request, submitted: Submitted) -> Response:
         headers["idempotent-replayed"] = "true"
     else:
         body["message"] = ACCEPTED
-    return JSONResponse(body, 202, headers)
+    return Response(to_json(body), 202, headers, media_type="application/json")
 
 
 def _job_id(text: str) -> str:
@@ -205,7 +221,7 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 def _with_etag(request: Request, body: dict[str, Any]) -> Response:
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    content = to_json(body)
     etag = f'W/"{hashlib.sha256(content).hexdigest()[:24]}"'
     headers = {"etag": etag, "cache-control": "no-cache"}
     if etag in request.headers.get("if-none-match", ""):

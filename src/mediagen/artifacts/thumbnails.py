@@ -145,8 +145,8 @@ class Thumbnailer:
         return child
 
     async def _end(self, child: "_Child") -> None:
-        self._children.discard(child)
         await child.end()
+        self._children.discard(child)  # not before: when this is canceled, `close` tries again
 
 
 class _ChildDied(Exception):
@@ -205,6 +205,8 @@ class _Child:
             self._process.kill()
         self._requests.close()
         await self._process.wait()
+        with suppress(RuntimeError):  # somebody else is reading to the end
+            await self._answers.read()  # only then asyncio closes the pipe
 
     async def _header(self) -> dict[str, Any]:
         try:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
+from mediagen.commands import terminal
 from mediagen.commands.connection import Json, NoDatabase
 from mediagen.commands.terminal import plain
 from mediagen.errors import InvalidRequest
@@ -16,7 +17,7 @@ from mediagen.jobs.view import timestamp
 from mediagen.providers import Registry
 from mediagen.providers.base import Provider
 from mediagen.runtime import Runtime, sqlite_path
-from mediagen.settings import Settings
+from mediagen.settings import Settings, load_settings
 
 _SPAN = re.compile(r"(\d{1,6})([smhd])")
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -29,6 +30,17 @@ def span_ms(text: str) -> int:
     if found is None:
         raise InvalidRequest(f"--since {text!r} is no span of time; write 90m, 24h or 7d")
     return int(found[1]) * _UNITS_MS[found[2]]
+
+
+def run(name: str | None, since: str, *, as_json: bool) -> bool:
+    """Audit and say what was found; return whether provider and ledger agree."""
+    audits = asyncio.run(examine(load_settings(), name, span_ms(since)))
+    if as_json:
+        terminal.print_json([shown(found) for found in audits])
+    else:
+        for part in tables(audits):
+            terminal.stdout().print(part, soft_wrap=True)
+    return all(found.clean for found in audits)
 
 
 async def examine(settings: Settings, name: str | None, last_ms: int) -> list[Audit]:
@@ -58,7 +70,7 @@ def _chosen(providers: Registry, name: str | None) -> Sequence[Provider]:
 # ---------------------------------------------------------------------------------------------- shown
 
 
-def as_json(found: Audit) -> Json:
+def shown(found: Audit) -> Json:
     """Return the audit for programs."""
     return {
         "provider": found.provider,

@@ -208,8 +208,8 @@ def job_details(job: Json, now: datetime) -> Table:
 def _timeline(events: Sequence[Json]) -> Table:
     """Return a line for each event; of progress reports in a row only the last one."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    followers = [event["type"] for event in events[1:]] + [""]
-    for event, follower in zip(events, followers, strict=True):
+    followers = [*(event["type"] for event in events[1:]), ""]
+    for event, follower in zip(events, followers, strict=False):
         if event["type"] == follower == "progress":
             continue
         data = {name: value for name, value in event["data"].items() if value not in ("", None)}

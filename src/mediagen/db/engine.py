@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from mediagen.clock import Clock
 from mediagen.errors import SettingsError, StorageFull, Unavailable
@@ -27,6 +27,7 @@ T = TypeVar("T")
 Transaction = Callable[[Connection], T]
 
 _READERS = 2
+_BUSY_TIMEOUT_S = 5.0  # to wait for another process that writes
 _GROUP_MAX = 512  # functions that share one commit at most: bounds how long the first waits for the last
 
 
@@ -80,20 +81,18 @@ class _Work:
 
 
 class _Lane(threading.Thread):
-    """A thread with one connection that runs whatever is waiting as one group."""
+    """A thread with one connection, its own from now on, that runs whatever is waiting as one group."""
 
     def __init__(
-        self, engine: Engine, clock: Clock, work: "queue.SimpleQueue[_Work | None]", *, writes: bool
+        self, connection: Connection, work: "queue.SimpleQueue[_Work | None]", *, writes: bool
     ) -> None:
         super().__init__(name="db-writer" if writes else "db-reader", daemon=True)
-        self._engine = engine
-        self._clock = clock
+        self._connection = connection
         self._work = work
         self._writes = writes
 
     def run(self) -> None:
-        with self._engine.connect() as connection:
-            connection.info["clock"] = self._clock
+        with self._connection as connection:
             while (first := self._work.get()) is not None:
                 group = self._group(first)
                 _deliver(group, self._run_group(connection, group))
@@ -127,6 +126,8 @@ class _Lane(threading.Thread):
         connection.exec_driver_sql("SAVEPOINT one")
         result = _attempt(connection, fn)
         if isinstance(result, _Failure):
+            if not _in_transaction(connection):  # on a full disk SQLite undoes the whole transaction
+                raise result.error
             connection.exec_driver_sql("ROLLBACK TO one")
         connection.exec_driver_sql("RELEASE one")
         return result
@@ -154,6 +155,11 @@ def _translated(error: Exception) -> _Failure:
     return _Failure(error)
 
 
+def _in_transaction(connection: Connection) -> bool:
+    driver: Any = connection.connection.dbapi_connection
+    return bool(driver.in_transaction)
+
+
 def _roll_back(connection: Connection) -> None:
     with suppress(OperationalError):  # no transaction is open when BEGIN itself failed
         connection.exec_driver_sql("ROLLBACK")
@@ -179,7 +185,7 @@ def _resolve(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
             future.set_result(result)
 
 
-def sqlite_engine(path: Path, *, writes: bool) -> Engine:
+def sqlite_engine(path: Path, *, writes: bool, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> Engine:
     """Return an engine whose connections are durable: WAL, `synchronous=FULL`, foreign keys checked.
 
     FULL and not NORMAL: of 300 simulated power cuts NORMAL lost acknowledged commits in 269, FULL in none.
@@ -189,9 +195,9 @@ def sqlite_engine(path: Path, *, writes: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         for pragma in (
+            f"busy_timeout={int(busy_timeout_s * 1000)}",
             "journal_mode=WAL",
             "synchronous=FULL",
-            "busy_timeout=5000",
             "foreign_keys=ON",
             f"query_only={'OFF' if writes else 'ON'}",
         ):
@@ -205,10 +211,12 @@ class SQLiteDatabase(Database):
 
     name = "sqlite"
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> None:
+        """A write that another process holds up for longer than `busy_timeout_s` raises `Unavailable`."""
         super().__init__()
         self.path = path
         self._clock = clock
+        self._busy_timeout_s = busy_timeout_s
         self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lanes: list[_Lane] = []
@@ -217,12 +225,26 @@ class SQLiteDatabase(Database):
     async def start(self) -> None:
         if not self.path.exists():
             raise SettingsError(f"There is no database at {str(self.path)!r}; run `mediagen migrate`")
-        writer, reader = (sqlite_engine(self.path, writes=writes) for writes in (True, False))
-        self._engines = [writer, reader]
-        self._lanes = [_Lane(writer, self._clock, self._writes, writes=True)]
-        self._lanes += [_Lane(reader, self._clock, self._reads, writes=False) for _ in range(_READERS)]
+        writer, *readers = await asyncio.to_thread(self._connect)
+        self._lanes = [_Lane(writer, self._writes, writes=True)]
+        self._lanes += [_Lane(reader, self._reads, writes=False) for reader in readers]
         for lane in self._lanes:
             lane.start()
+
+    def _connect(self) -> list[Connection]:
+        """Return the connections of the lanes, the writer's first."""
+        writer, reader = (
+            sqlite_engine(self.path, writes=writes, busy_timeout_s=self._busy_timeout_s)
+            for writes in (True, False)
+        )
+        self._engines = [writer, reader]
+        try:
+            connections = [engine.connect() for engine in (writer, *[reader] * _READERS)]
+        except DatabaseError as error:
+            raise Unavailable(f"{str(self.path)!r} can't be opened as a database: {error.orig}") from error
+        for connection in connections:
+            connection.info["clock"] = self._clock
+        return connections
 
     async def transact(self, fn: Transaction[T]) -> T:
         result = await self._put(self._writes, fn)

@@ -22,17 +22,25 @@ def migrate_sqlite(path: Path) -> bool:
 
     Safe to run from several processes at once: the first does the work, the others wait for it. Each
     migration is one transaction, so that a kill leaves the old schema or the new one.
+    Raises `SettingsError` for what is no database of ours, or of a newer version.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.with_name(path.name + ".migrating")):
-        engine = sqlite_engine(path, writes=True)
-        try:
-            with engine.connect() as connection:
-                return _upgrade(connection)
-        except DatabaseError as error:
-            raise SettingsError(f"{str(path)!r} can't be used as a database: {error.orig}") from error
-        finally:
-            engine.dispose()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_name(path.name + ".migrating")):
+            return _migrate(path)
+    except OSError as error:
+        raise SettingsError(f"{str(path)!r} can't be used as a database: {error.strerror}") from error
+
+
+def _migrate(path: Path) -> bool:
+    engine = sqlite_engine(path, writes=True)
+    try:
+        with engine.connect() as connection:
+            return _upgrade(connection)
+    except DatabaseError as error:
+        raise SettingsError(f"{str(path)!r} can't be used as a database: {error.orig}") from error
+    finally:
+        engine.dispose()
 
 
 def revision_of(connection: Connection) -> str | None:

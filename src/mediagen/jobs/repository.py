@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, func, insert, select, update
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import idempotency_keys, jobs, webhook_outbox
 from mediagen.errors import LeaseLost
-from mediagen.jobs import events, gates
+from mediagen.jobs import events, gates, hot
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import EventType, Job, JobRequest, Lease
 from mediagen.jobs.states import STATES_OF, TERMINAL, JobState, JobStatus
@@ -31,7 +31,7 @@ class NewJob:
     id: str
     secret: str
     request: JobRequest
-    request_hash: str
+    request_hash: str  # empty without an idempotency key
     max_attempts: int
     expiry_ms: int
 
@@ -71,8 +71,7 @@ def insert_many(connection: Connection, new_jobs: Sequence[NewJob]) -> list[Job]
     """Insert jobs, their first events and their idempotency keys; from the commit on they can't be lost."""
     now = now_ms(connection)
     rows = [_row_of(new, now) for new in new_jobs]
-    connection.execute(insert(jobs), rows)
-    events.append_many(connection, [(new.id, EventType.CREATED, {}) for new in new_jobs])
+    hot.insert_jobs(connection, rows)
     keys = [_key_row_of(new, now) for new in new_jobs if new.request.idempotency_key is not None]
     if keys:
         connection.execute(insert(idempotency_keys), keys)

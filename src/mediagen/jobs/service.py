@@ -19,7 +19,7 @@ from mediagen.jobs.model import OWNER, CallRecord, EventType, Job, JobEvent, Job
 from mediagen.jobs.repository import JobFilter, NewJob, StoredKey
 from mediagen.jobs.states import TERMINAL, JobState
 from mediagen.jobs.stats import Stats
-from mediagen.jobs.validation import check_input
+from mediagen.jobs.validation import InputChecker
 from mediagen.providers import Registry
 from mediagen.settings import Settings
 
@@ -84,6 +84,7 @@ class JobService:
         self._broker = broker
         self._feed = feed
         self._settings = settings
+        self._inputs = InputChecker()
         self._accepts = Batcher[NewJob, Submitted](self._accept, _ACCEPTS)
 
     # ------------------------------------------------------------------------------------------ submit
@@ -94,21 +95,20 @@ class JobService:
         The same idempotency key with the same request returns the first job; with another request it raises
         `KeyReused`. Raises `InvalidRequest` kinds for what no provider would take.
         """
-        request = self._request_of(submission)
-        provider = self._providers.of_model(request.model)
-        schema = provider.schema_of(request.model)
-        if schema is not None:
-            check_input(schema, provider.input_of(request.prompt, request.parameters), model=request.model)
-        submitted = await self._accepts.add(self._new_job(request))
+        submitted = await self._accepts.add(self._new_job(self._request_of(submission)))
         self._broker.ring(submitted.job.id)
         return submitted
 
     def _request_of(self, submission: Submission) -> JobRequest:
         model = submission.model or self._providers.default_model
+        provider = self._providers.of_model(model)
+        schema = provider.schema_of(model)
+        if schema is not None:
+            self._inputs.check(model, schema, provider.input_of(submission.prompt, submission.parameters))
         return JobRequest(
             prompt=submission.prompt,
             model=model,
-            provider=self._providers.of_model(model).name,
+            provider=provider.name,
             parameters=submission.parameters,
             metadata=submission.metadata,
             webhook_url=submission.webhook_url,
@@ -122,7 +122,7 @@ class JobService:
             id=self._clock.new_id(),
             secret=self._clock.new_secret(),
             request=request,
-            request_hash=_hash(request),
+            request_hash=_hash(request) if request.idempotency_key is not None else "",
             max_attempts=self._settings.max_retries + 1,
             expiry_ms=int(self._settings.job_expiry * 1000),
         )

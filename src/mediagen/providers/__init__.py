@@ -25,6 +25,7 @@ class Registry:
         self.mock_mode = all(provider.fallback for provider in providers)
         for provider in providers:
             provider.stands_in = self.mock_mode
+        self._asked = sorted(self._providers, key=lambda p: p.takes_any_model)
         self.default_model = default_model or self._providers[0].default_model
         self.of_model(self.default_model)
 
@@ -37,7 +38,7 @@ class Registry:
 
     def of_model(self, model: str) -> Provider:
         """Return the provider that runs the model. Raises `UnknownModel`."""
-        for provider in sorted(self._providers, key=lambda p: p.takes_any_model):
+        for provider in self._asked:
             if provider.accepts(model):
                 return provider
         names = ", ".join(provider.default_model for provider in self._providers)

@@ -1,7 +1,7 @@
 // The plain page: one job on the stage, all in the gallery, kept up to date by the server's events.
 // What comes from a prompt, a model or an error goes in as text; nothing here parses markup.
 
-import { fill, setModels, setUp } from "./composer.js";
+import { fill, setModels, setUp, setUpExamples } from "./composer.js";
 import { blankCell, develop, make, setBar, showFrame } from "./pictures.js";
 import { call, listen, send } from "./server.js";
 import { atWork, countOf, facts, now, ratioOf, reason, since, words } from "./words.js";
@@ -33,7 +33,13 @@ function showStage() {
   $("bar").ariaValueNow = job.progress == null ? null : Math.round(job.progress * 100);
   $("words").className = `words ${job.status}`;
   say("words", words(job));
-  say("since", since(job, [...views.values()].map((view) => view.job)));
+  say(
+    "since",
+    since(
+      job,
+      [...views.values()].map((view) => view.job),
+    ),
+  );
   $("since").title = new Date(job.completed_at ?? job.created_at).toLocaleString();
   say("reason", reason(job, !$("mock").hidden));
   say("said", job.prompt);
@@ -92,7 +98,7 @@ function showTile({ job, item, button, cell, note, bar }) {
   item.className = `tile ${job.status}${atWork(job) ? " working" : ""}`;
   item.style.setProperty("--ratio", Math.min(2.4, Math.max(0.5, ratioOf(job)))); // extreme ones would tear the rows
   item.dataset.count = countOf(job) > 1 ? countOf(job) : "";
-  const text = job.status === "completed" ? job.prompt : job.status === "failed" ? job.error_message : words(job);
+  const text = { completed: job.prompt, failed: job.error_message }[job.status] ?? words(job);
   if (note.textContent !== text) note.textContent = text;
   button.ariaLabel = `${job.prompt}. ${words(job)}`;
   develop(cell, job, job.artifacts[0], true);
@@ -137,7 +143,12 @@ async function catchUp() {
   if (stale.size > BURST) await refresh();
   const ids = [...stale];
   stale.clear();
-  await Promise.all(ids.filter((id) => views.has(id) || ids.length <= BURST).slice(0, BURST).map(look));
+  await Promise.all(
+    ids
+      .filter((id) => views.has(id) || ids.length <= BURST)
+      .slice(0, BURST)
+      .map(look),
+  );
 }
 
 async function look(id) {
@@ -151,7 +162,8 @@ async function look(id) {
 async function refresh() {
   const page = await call(`jobs?limit=${PAGE}`).catch(() => null);
   if (!page) return;
-  if (!page.items.some(({ id }) => views.has(id))) { // the first page, or so many new jobs that some between are missing
+  if (!page.items.some(({ id }) => views.has(id))) {
+    // the first page, or so many new jobs that some between are missing
     cursor = page.next_cursor;
     for (const { job } of views.values()) if (!job.draft && job.id !== selected) forget(job.id);
   }
@@ -181,11 +193,20 @@ setInterval(() => {
 
 async function submit(request) {
   const at = new Date(now()).toISOString();
-  const draft = { ...request, draft: true, id: `~${++drafts}`, status: "pending", message: "Sending", progress: null, artifacts: [] };
+  const draft = {
+    ...request,
+    draft: true,
+    id: `~${++drafts}`,
+    status: "pending",
+    message: "Sending",
+    progress: null,
+    artifacts: [],
+  };
   select(merge({ ...draft, created_at: at, updated_at: at }).id);
   bringStage();
   try {
-    const waits = () => merge({ ...views.get(draft.id).job, message: "The server is away. It is sent once it is back" });
+    const waits = () =>
+      merge({ ...views.get(draft.id).job, message: "The server is away. It is sent once it is back" });
     const job = merge(await send(request, waits));
     if (selected === draft.id) select(job.id);
   } finally {
@@ -217,13 +238,8 @@ $("gallery").onkeydown = ({ key, target }) => {
 addEventListener("beforeunload", (event) => {
   if ([...views.values()].some(({ job }) => job.draft)) event.preventDefault();
 });
-for (const item of document.querySelectorAll("li.example")) {
-  const [button, prompt] = [item.firstElementChild, item.textContent.trim()];
-  button.prepend(blankCell({ prompt }));
-  item.style.setProperty("--ratio", ratioOf({ parameters: { aspect_ratio: item.dataset.shape }, artifacts: [] }));
-  button.onclick = () => fill({ prompt, parameters: { aspect_ratio: item.dataset.shape } });
-}
 setUp(submit);
+setUpExamples();
 refresh();
 listen({
   onOpen: () => {

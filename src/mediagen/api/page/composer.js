@@ -1,19 +1,23 @@
 // The form: offers what the chosen model's schema takes, and says what is asked for.
 
+import { blankCell } from "./pictures.js";
 import { countName } from "./words.js";
 
 const SHAPES = ["1:1", "3:2", "16:9", "2:3", "9:16"];
 const MOST_PICTURES = 4;
+const TWICE_MS = 500; // a second submit so soon is a double click, and would be paid for
 
 const $ = (id) => document.getElementById(id);
 const refuse = (text) => ($("refusal").hidden = !($("refusal").textContent = text));
 let models = [];
+let submittedAt = 0;
 
 const model = () => models.find(({ id }) => id === $("model").value) ?? models[0];
 const properties = () => model()?.input_schema.properties ?? {};
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`)?.value;
 
 export function setModels(items) {
+  if (JSON.stringify(items) === JSON.stringify(models)) return; // what has the focus keeps it
   const before = $("model").value;
   models = items;
   $("model").replaceChildren(...items.map(({ id }) => new Option(id, id)));
@@ -24,10 +28,17 @@ export function setModels(items) {
 function offer() {
   const { aspect_ratio: ratio, width, height, seed, ...others } = properties();
   const name = countName(others);
-  const shapes = ratio || (width && height && !width.enum) ? SHAPES.filter((shape) => !ratio?.enum || ratio.enum.includes(shape)) : [];
+  const shapes =
+    ratio || (width && height && !width.enum)
+      ? SHAPES.filter((shape) => !ratio?.enum || ratio.enum.includes(shape))
+      : [];
   const most = name ? Math.min(MOST_PICTURES, others[name].maximum ?? MOST_PICTURES) : 0;
   choices("shape", shapes, ratio?.default);
-  choices("count", Array.from({ length: most }, (_, index) => String(index + 1)), String(others[name]?.default));
+  choices(
+    "count",
+    Array.from({ length: most }, (_, index) => String(index + 1)),
+    String(others[name]?.default),
+  );
   $("shapes").hidden = shapes.length < 2;
   $("counts").hidden = most < 2;
   $("seeds").hidden = !seed;
@@ -37,7 +48,12 @@ function offer() {
 function choices(name, values, usual) {
   const wanted = [chosen(name), usual, values[0]].find((value) => values.includes(value));
   const choice = (value) => {
-    const input = Object.assign(document.createElement("input"), { type: "radio", name, value, checked: value === wanted });
+    const input = Object.assign(document.createElement("input"), {
+      type: "radio",
+      name,
+      value,
+      checked: value === wanted,
+    });
     const [label, glyph] = [document.createElement("label"), document.createElement("span")];
     const [across, down] = value.split(":").map(Number);
     glyph.className = down ? "glyph" : "unseen";
@@ -52,7 +68,9 @@ function choices(name, values, usual) {
 // Return the request, or null after saying what is missing.
 function asked() {
   const [prompt, seed, shape, count] = [$("prompt").value, $("seed").value.trim(), chosen("shape"), chosen("count")];
-  refuse(!prompt.trim() ? "Write a prompt first." : /^\d*$/.test(seed) ? "" : "The seed must be a whole number, or nothing.");
+  refuse(
+    !prompt.trim() ? "Write a prompt first." : /^\d*$/.test(seed) ? "" : "The seed must be a whole number, or nothing.",
+  );
   if (!$("refusal").hidden) {
     $(prompt.trim() ? "seed" : "prompt").focus();
     return null;
@@ -78,9 +96,11 @@ export function fill({ prompt, model: id, parameters }) {
   offer();
   for (const input of document.querySelectorAll("input[name=shape]")) {
     const [width, height] = sides(input.value);
-    input.checked ||= input.value === parameters.aspect_ratio || (width === parameters.width && height === parameters.height);
+    input.checked ||=
+      input.value === parameters.aspect_ratio || (width === parameters.width && height === parameters.height);
   }
-  for (const input of document.querySelectorAll("input[name=count]")) input.checked ||= Number(input.value) === parameters[countName(parameters)];
+  for (const input of document.querySelectorAll("input[name=count]"))
+    input.checked ||= Number(input.value) === parameters[countName(parameters)];
   $("seed").value = parameters.seed ?? "";
   refuse("");
   $("prompt").focus();
@@ -98,10 +118,23 @@ export function setUp(submit) {
   };
   form.onsubmit = (event) => {
     event.preventDefault();
+    if (Date.now() - submittedAt < TWICE_MS) return;
     const request = asked();
-    if (request) submit(request).catch((error) => refuse(error.message));
+    if (!request) return;
+    submittedAt = Date.now();
+    submit(request).catch((error) => refuse(error.message));
   };
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) form.requestSubmit();
   });
+}
+
+export function setUpExamples() {
+  for (const item of document.querySelectorAll("li.example")) {
+    const [button, prompt, shape] = [item.firstElementChild, item.textContent.trim(), item.dataset.shape];
+    const [across, down] = shape.split(":");
+    item.style.setProperty("--ratio", across / down);
+    button.prepend(blankCell({ prompt }));
+    button.onclick = () => fill({ prompt, parameters: { aspect_ratio: shape } });
+  }
 }

@@ -64,7 +64,11 @@ export function showFrame(job) {
   downloads.replaceChildren(
     ...job.artifacts.map(({ key }, index, { length }) => {
       const name = length > 1 ? `Download ${index + 1}` : "Download";
-      const link = make("a", { href: `media/${key}?download=true`, download: "", textContent: index ? index + 1 : name });
+      const link = make("a", {
+        href: `media/${key}?download=true`,
+        download: "",
+        textContent: index ? index + 1 : name,
+      });
       return Object.assign(link, { ariaLabel: name });
     }),
   );

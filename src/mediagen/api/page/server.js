@@ -8,7 +8,7 @@ const AGAIN_MS = 2000;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// Return the JSON of the answer. Throws an Error with the problem's text and `status`, which is unset without an answer.
+// Return the JSON of the answer. Throws an Error with the problem's text and its `status`; none without an answer.
 export async function call(path, { method = "GET", body, headers = {} } = {}) {
   if (body) headers = { ...headers, "content-type": "application/json" };
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });

@@ -18,7 +18,11 @@ export function span(ms) {
 function ago(time) {
   const seconds = (now() - Date.parse(time)) / 1000;
   if (seconds < 10) return "just now";
-  const [unit, size] = [["day", 86400], ["hour", 3600], ["minute", 60]].find(([, s]) => seconds >= s) ?? ["second", 1];
+  const [unit, size] = [
+    ["day", 86400],
+    ["hour", 3600],
+    ["minute", 60],
+  ].find(([, s]) => seconds >= s) ?? ["second", 1];
   return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(-Math.floor(seconds / size), unit);
 }
 
@@ -29,7 +33,8 @@ export function words(job) {
   const message = job.message[0].toUpperCase() + job.message.slice(1);
   const wait = Date.parse(job.next_try_at) - now();
   if (!(wait > 0)) return message;
-  return `${message}. Trying again in ${span(Math.ceil(wait / 1000) * 1000)} (${job.attempt + 1} of ${job.max_attempts})`;
+  const tries = `(${job.attempt + 1} of ${job.max_attempts})`;
+  return `${message.replace(/[.\s]+$/, "")}. Trying again in ${span(Math.ceil(wait / 1000) * 1000)} ${tries}`;
 }
 
 // `others` are jobs that tell what is usual.

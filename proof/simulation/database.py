@@ -1,0 +1,128 @@
+"""The database of a schedule: real SQLite in memory, the real migration, transactions in the scheduler's hand."""
+
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
+
+from mediagen.clock import Clock
+from mediagen.db.engine import Connection, Database, Transaction
+from mediagen.db.migrate import migrate_sqlite
+from mediagen.errors import Unavailable
+from proof.simulation.faults import Fault, Faults
+from proof.simulation.kernel import Pause
+
+T = TypeVar("T")
+
+
+@cache
+def template() -> bytes:
+    """Return an empty database with the product's schema, triggers and all, as bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        migrate_sqlite(path)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")  # bytes in memory can't have a log beside them
+            return connection.serialize()
+
+
+class Store:
+    """One connection that serves one schedule after another."""
+
+    def __init__(self) -> None:
+        self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._engine = create_engine(
+            "sqlite://", creator=lambda: self.raw, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
+        )
+        self._connection = self._engine.connect()
+
+    def reset(self, clock: Clock) -> None:
+        """Start from the empty schema."""
+        if self.raw.in_transaction:
+            self.raw.execute("ROLLBACK")
+        self.raw.deserialize(template())
+        self.raw.execute("PRAGMA foreign_keys=ON")
+        self._connection.info["clock"] = clock
+
+    def write(self, fn: Transaction[T]) -> T:
+        """Run `fn` in one transaction: all of it is kept, or, when it raises, nothing."""
+        self.raw.execute("BEGIN IMMEDIATE")
+        try:
+            result = fn(self._connection)
+        except BaseException:
+            self.raw.execute("ROLLBACK")
+            raise
+        self.raw.execute("COMMIT")
+        return result
+
+    def read(self, fn: Transaction[T]) -> T:
+        """Run `fn`; nothing that it writes is kept."""
+        self.raw.execute("BEGIN")
+        try:
+            return fn(self._connection)
+        finally:
+            self.raw.execute("ROLLBACK")
+
+    def ask(self, sql: str, *values: Any) -> list[Any]:
+        """Return rows as plain tuples, past the product's code."""
+        return self.raw.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+        self.raw.close()
+
+
+class SimDatabase(Database):
+    """The database as one process sees it.
+
+    The scheduler may stop the caller before the transaction, and after the commit before the caller learns of
+    it. The transaction itself is one step.
+    """
+
+    name = "simulated"
+
+    def __init__(
+        self, store: Store, faults: Faults, delay: Callable[[], int], committed: Callable[[str], None], who: str
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._faults = faults
+        self._delay = delay
+        self._told = committed
+        self._who = who
+
+    async def transact(self, fn: Transaction[T]) -> T:
+        await Pause(self._delay())
+        self._may_be_down()
+        result = self._store.write(fn)
+        self._told(self._who)
+        await Pause(self._delay())
+        if self._faults.strikes(Fault.COMMIT_UNSEEN):
+            raise Unavailable("The connection to the database was lost")
+        return result
+
+    async def read(self, fn: Transaction[T]) -> T:
+        await Pause(self._delay())
+        self._may_be_down()
+        result = self._store.read(fn)
+        await Pause(self._delay())
+        return result
+
+    def _may_be_down(self) -> None:
+        if self._faults.strikes(Fault.DATABASE_DOWN):
+            raise Unavailable("The database can't be used now")
+
+    async def start(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+

@@ -1,0 +1,226 @@
+"""What must hold after every commit and every sale. What must hold at the end stands in `audit`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from mediagen.jobs.calls import SEND_WITHIN_MS
+from mediagen.jobs.states import LIVE_CALLS, TERMINAL, CallState, JobState
+from mediagen.providers.base import PredictionStatus
+from proof.simulation.book import Book, Fate, Sale
+from proof.simulation.database import Store
+from proof.simulation.profiles import Profile
+from proof.simulation.seller import NET_MS
+
+
+class Kind(StrEnum):
+    """How a promise is broken."""
+
+    LOST = "lost"  # what was paid for is not kept, or a job ended that had a chance left
+    TWICE = "bought twice"
+    STUCK = "stuck"
+    LEDGER = "ledger"  # ours and the provider's book differ
+    RULE = "rule"  # an invariant of the states or of time
+    CRASH = "crash"  # a step raised what it never should, constraint errors included
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """A broken promise: which, when (virtual ms), and what was seen."""
+
+    kind: Kind
+    at: int
+    what: str
+
+
+class JobRow(NamedTuple):
+    """What the invariants look at in a job."""
+
+    id: str
+    state: str
+    attempt: int
+    max_attempts: int
+    lease_epoch: int
+    cancel_requested_at: int | None
+    expires_at: int
+    output_count: int
+    error_code: str | None
+    finished_at: int | None
+    prompt: str
+    webhook_url: str | None
+
+
+class CallRow(NamedTuple):
+    """What the invariants look at in a call."""
+
+    id: str
+    job_id: str
+    seq: int
+    state: str
+    provider_ref: str | None
+
+
+_JOBS = f"SELECT {', '.join(JobRow._fields)} FROM jobs ORDER BY id"  # noqa: S608  our own column names
+_CALLS = f"SELECT {', '.join(CallRow._fields)} FROM provider_calls ORDER BY id"  # noqa: S608
+_AGAIN = ("prediction_failed", "provider_error")
+"""Errors after which a job is tried again as long as it has attempts left."""
+
+
+class Checker:
+    """Sees every commit and every sale, remembers what was, and stops the schedule at the first violation."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        book: Book,
+        profile: Profile,
+        now: Callable[[], int],
+        stop: Callable[[], None],
+        tell: Callable[[str, str], None],
+    ) -> None:
+        self.violations: list[Violation] = []
+        self.jobs: dict[str, JobRow] = {}
+        self.calls: dict[str, CallRow] = {}
+        self.intended: dict[str, int] = {}  # call id -> when its intent was committed
+        self.named: dict[str, int] = {}  # call id -> number of the commit that wrote its ref
+        self.ended: dict[str, int] = {}  # job id -> number of the commit that ended it
+        self._commits = 0
+        self._store = store
+        self._book = book
+        self._profile = profile
+        self._now = now
+        self._stop = stop
+        self._tell = tell
+
+    def violated(self, kind: Kind, what: str) -> None:
+        """Note a violation; the schedule ends here."""
+        self.violations.append(Violation(kind=kind, at=self._now(), what=what))
+        self._tell("!!!", f"{kind}: {what}")
+        self._stop()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all jobs have come to an end."""
+        return all(job.state in TERMINAL for job in self.jobs.values())
+
+    # ------------------------------------------------------------------------------------------ commits
+
+    def committed(self, who: str) -> None:
+        """Look at what a commit changed."""
+        self._commits += 1
+        for values in self._store.ask(_JOBS):
+            row = JobRow(*values)
+            old = self.jobs.get(row.id)
+            if row != old:
+                self.jobs[row.id] = row
+                self._job_changed(who, old, row)
+        self._calls_committed(who)
+
+    def _job_changed(self, who: str, old: JobRow | None, new: JobRow) -> None:
+        if old is None:
+            self._tell(who, f"{new.id} is accepted")
+            return
+        if old.state != new.state:
+            why = f" ({new.error_code})" if new.error_code else ""
+            self._tell(who, f"{new.id}: {old.state} > {new.state}, attempt {new.attempt}{why}")
+        if old.state in TERMINAL and (old.state, old.output_count, old.error_code, old.finished_at) != (
+            new.state,
+            new.output_count,
+            new.error_code,
+            new.finished_at,
+        ):
+            self.violated(Kind.RULE, f"{new.id} was {old.state} and changed to {new.state}")
+        if new.attempt < old.attempt or new.lease_epoch < old.lease_epoch:
+            self.violated(Kind.RULE, f"a counter of {new.id} went back")
+        if new.state in TERMINAL:
+            self.ended.setdefault(new.id, self._commits)
+        if new.state == JobState.FAILED and old.state != JobState.FAILED:
+            self._failed(new)
+
+    def _failed(self, job: JobRow) -> None:
+        if job.error_code not in _AGAIN or job.attempt >= job.max_attempts:
+            return
+        if job.error_code == "provider_error" or self._last_hiccuped(job):
+            self.violated(Kind.LOST, f"{job.id} failed at attempt {job.attempt} of {job.max_attempts}")
+
+    def _last_hiccuped(self, job: JobRow) -> bool:
+        last = max((call for call in self._read_calls() if call.job_id == job.id), key=lambda call: call.seq)
+        sale = self._book.by_ref(last.provider_ref)
+        return sale is not None and sale.fate is Fate.HICCUPS
+
+    def _read_calls(self) -> list[CallRow]:
+        return [CallRow(*values) for values in self._store.ask(_CALLS)]
+
+    def _calls_committed(self, who: str) -> None:
+        changed = False
+        for row in self._read_calls():
+            old = self.calls.get(row.id)
+            if row != old:
+                changed = True
+                self.calls[row.id] = row
+                self._call_changed(who, old, row)
+        if changed:
+            self._count_calls()
+
+    def _call_changed(self, who: str, old: CallRow | None, new: CallRow) -> None:
+        if old is None:
+            self.intended[new.id] = self._now()
+            self._tell(who, f"{new.id} of {new.job_id}: {new.state}")
+            return
+        self._tell(who, f"{new.id} of {new.job_id}: {old.state} > {new.state} {new.provider_ref or ''}")
+        if new.provider_ref is not None:
+            self.named.setdefault(new.id, self._commits)
+        if old.provider_ref is not None and old.provider_ref != new.provider_ref:
+            self.violated(Kind.RULE, f"{new.id} had the ref {old.provider_ref} and now {new.provider_ref}")
+
+    def _count_calls(self) -> None:
+        live: dict[str, int] = {}
+        good: dict[str, int] = {}
+        for call in self.calls.values():
+            live[call.job_id] = live.get(call.job_id, 0) + (call.state in LIVE_CALLS)
+            good[call.job_id] = good.get(call.job_id, 0) + (call.state == CallState.SUCCEEDED)
+        for job_id in live:
+            if live[job_id] > 1 or good[job_id] > 1:
+                self.violated(Kind.RULE, f"{job_id} has {live[job_id]} live calls, {good[job_id]} good ones")
+
+    # ------------------------------------------------------------------------------------------ sales
+
+    def sold(self, sale: Sale) -> None:
+        """Look at what the provider just sold."""
+        if sale.call_id not in self.calls:
+            self.violated(Kind.RULE, f"{sale.call_id} was bought without a committed intent")
+            return
+        group = self.group_of(sale)
+        earlier = [other for other in self.sales_of(group) if other is not sale]
+        open_ = [other for other in earlier if not self._known_failed(other)]
+        if len(open_) >= len(group):
+            self.violated(Kind.TWICE, f"{sale.job_id} is bought as {sale.ref}, and had {open_[0].ref} already")
+        if len(earlier) >= sum(self.jobs[job_id].max_attempts for job_id in group):
+            self.violated(Kind.TWICE, f"{sale.job_id} is bought more often than it may be attempted")
+        late_ms = self._now() - self.intended[sale.call_id] - SEND_WITHIN_MS - NET_MS
+        if late_ms > 0 and not self._profile.keyed:
+            self.violated(Kind.RULE, f"{sale.call_id} was bought {late_ms} ms after it could still arrive")
+
+    def group_of(self, sale: Sale) -> list[str]:
+        """Return the jobs that may adopt the sale: its own, or all with its input where nothing marks it."""
+        if self._profile.rings or self._profile.keyed:
+            return [sale.job_id]
+        return [job.id for job in self.jobs.values() if job.prompt == sale.prompt]
+
+    def sales_of(self, group: list[str]) -> list[Sale]:
+        """Return what was sold for these jobs."""
+        return [sale for sale in self._book.sales if sale.job_id in group]
+
+    def _known_failed(self, sale: Sale) -> bool:
+        """Tell whether it failed in a way that allows another try, and our ledger says so."""
+        failed = sale.fate is Fate.HICCUPS and sale.status(self._now()) is PredictionStatus.FAILED
+        return failed and any(
+            call.provider_ref == sale.ref and call.state == CallState.FAILED for call in self.calls.values()
+        )
+
+
+def shorten(value: Any) -> str:
+    """Return an error in one line."""
+    return f"{type(value).__name__}: {str(value).splitlines()[0] if str(value) else ''}"[:300]

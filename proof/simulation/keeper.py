@@ -1,0 +1,87 @@
+"""The storage of files, and the part of the artifact service that steps use, over it."""
+
+from collections.abc import Callable
+
+from mediagen.artifacts import repository
+from mediagen.artifacts.model import Artifact, ThumbnailState
+from mediagen.db.engine import Database
+from mediagen.errors import InvalidMedia, Unavailable
+from mediagen.safefetch import Download
+from proof.simulation.book import END
+from proof.simulation.faults import Fault, Faults
+from proof.simulation.kernel import Kernel, Pause
+
+_OUTAGES_MS = (500, 60_000, 900_000)
+
+
+class Files:
+    """The storage that all processes share; it outlives them all. It may be down for a while."""
+
+    def __init__(self, kernel: Kernel, faults: Faults, choose: Callable[[tuple[int, ...]], int]) -> None:
+        self.kept: dict[str, bytes] = {}
+        self._kernel = kernel
+        self._faults = faults
+        self._choose = choose
+        self._down_until = 0
+
+    def check(self) -> None:
+        """Raise `Unavailable` while it is down."""
+        if self._faults.strikes(Fault.STORAGE_DOWN):
+            self._down_until = self._kernel.now + self._choose(_OUTAGES_MS)
+        if self._kernel.now < self._down_until:
+            raise Unavailable("The storage can't be reached")
+
+
+class SimKeeper:
+    """Keeps files in the order in which the artifact service does: file first, then the row."""
+
+    def __init__(self, files: Files, db: Database, delay: Callable[[], int]) -> None:
+        self._files = files
+        self._db = db
+        self._delay = delay
+
+    async def ingest(self, job_id: str, secret: str, idx: int, download: Download) -> Artifact:
+        data = b"".join([chunk async for chunk in download.chunks])
+        if not data.endswith(END):
+            raise InvalidMedia("The output is cut off")
+        key = f"{secret}-{idx}.txt"
+        await self._put(key, data)
+        artifact = Artifact(
+            key=key,
+            job_id=job_id,
+            idx=idx,
+            sha256="",
+            size_bytes=len(data),
+            media_type="text/plain",
+            kind="text",
+            width=None,
+            height=None,
+            thumbnail=ThumbnailState.NONE,
+            placeholder=None,
+            created_at=0,
+        )
+        return await self._db.transact(lambda connection: repository.record(connection, artifact))
+
+    async def spool(self, call_id: str, outputs: list[bytes]) -> None:
+        for idx, data in enumerate(outputs):
+            await self._put(f"spool/{call_id}/{idx}", data)
+        await self._put(f"spool/{call_id}/count", str(len(outputs)).encode())
+
+    async def spooled(self, call_id: str) -> list[bytes] | None:
+        await Pause(self._delay())
+        self._files.check()
+        count = self._files.kept.get(f"spool/{call_id}/count")
+        if count is None:
+            return None
+        return [self._files.kept[f"spool/{call_id}/{idx}"] for idx in range(int(count))]
+
+    async def unspool(self, call_id: str) -> None:
+        await Pause(self._delay())
+        self._files.check()
+        for key in [key for key in self._files.kept if key.startswith(f"spool/{call_id}/")]:
+            del self._files.kept[key]
+
+    async def _put(self, key: str, data: bytes) -> None:
+        await Pause(self._delay())
+        self._files.check()
+        self._files.kept[key] = data

@@ -1,0 +1,299 @@
+"""One schedule: builds its world from a seed, lets it run, and says what was violated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from random import Random
+
+from mediagen.jobs.gates import GatePolicy
+from mediagen.jobs.retry import Backoff
+from mediagen.providers import Registry
+from mediagen.worker.ports import Ports, Timing
+from proof.simulation.audit import Audit
+from proof.simulation.book import START_MS, Book, Sale
+from proof.simulation.clocks import SimClock
+from proof.simulation.database import SimDatabase, Store
+from proof.simulation.faults import Fault, Faults, Level
+from proof.simulation.invariants import Checker, Kind, Violation, shorten
+from proof.simulation.keeper import Files, SimKeeper
+from proof.simulation.kernel import Kernel, Task
+from proof.simulation.outside import Outside
+from proof.simulation.profiles import PROFILES, Profile
+from proof.simulation.provider import SimProvider, look
+from proof.simulation.seller import Ledgers, Seller
+from proof.simulation.workers import Surroundings, Worker
+
+JOBS, WORKERS = 3, 3
+TIMEOUT_S = 60.0
+HORIZON_MS = 6 * 3_600_000
+"""Every job ends within this: the faults stop after 10 minutes, but a wall clock may go back twice by an hour."""
+
+MOST_STEPS = 30_000
+_JUMP_MS = 3_600_000
+_BELL_MS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traced:
+    """One line of a trace."""
+
+    at: int
+    actor: str
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.at / 1000:>10.3f} s  {self.actor:<9} {self.action}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of one schedule."""
+
+    seed: int
+    profile: str
+    steps: int
+    faults: int
+    virtual_ms: int
+    sales: int
+    violations: Sequence[Violation]
+    trace: Sequence[Traced] = field(default=(), repr=False)
+
+
+class World:
+    """All of one schedule."""
+
+    def __init__(self, seed: int, store: Store, *, level: Level = Level.MIXED, traced: bool = False) -> None:
+        self._seed = seed
+        self._trace: list[Traced] | None = [] if traced else None
+        self._rng = rng = Random(seed)  # noqa: S311  a schedule is no secret
+        self._kernel = Kernel(rng)
+        self._faults = Faults(rng, level, lambda: self._kernel.now)
+        self._faults.told = lambda fault: self._tell("fault", fault.value)
+        self._profile = _draw(rng)
+        self._offset_ms = 0
+        self._jumped = False
+        self._numbers = count(1)
+        self._store = store
+        self._book = Book()
+        self._bell: int | None = None  # when some worker looks for work next
+        self._rings = 0
+        store.reset(self._clock())
+        self._checker = Checker(
+            store=store,
+            book=self._book,
+            profile=self._profile,
+            now=lambda: self._kernel.now,
+            stop=self._stop,
+            tell=self._tell,
+        )
+        self._build()
+
+    def _build(self) -> None:
+        self._files = Files(self._kernel, self._faults, self._rng.choice)
+        self._seller = Seller(
+            kernel=self._kernel,
+            rng=self._rng,
+            faults=self._faults,
+            profile=self._profile,
+            book=self._book,
+            ledgers=Ledgers(job_of=self._job_of, sold=self._sold, ring=self._hook, tell=self._tell),
+        )
+        self._outside = Outside(
+            kernel=self._kernel,
+            rng=self._rng,
+            faults=self._faults,
+            store=self._store,
+            db=self._database("api"),
+            ring=self._ring,
+            tell=self._tell,
+            wall=self._wall,
+            over=lambda: self._over,
+        )
+        policy = GatePolicy(
+            creates_per_s=self._rng.choice((1000.0, 1000.0, 1.0)),
+            max_in_flight=self._rng.choice((None, None, 1, 2)),
+        )
+        around = Surroundings(
+            kernel=self._kernel,
+            rng=self._rng,
+            faults=self._faults,
+            policies={"sim": policy},
+            ports=self._ports,
+            ring=self._ring,
+            crashed=self._crashed,
+            tell=self._tell,
+        )
+        self._workers = [Worker(number, around) for number in range(1, WORKERS + 1)]
+        self._kernel.interferes = self._interferes
+
+    # ------------------------------------------------------------------------------------------ run
+
+    def run(self) -> Result:
+        """Let it happen, then audit."""
+        twins = self._profile.name == "unmarked" and self._rng.random() < 0.5
+        if self._profile.name == "unmarked":
+            self._faults.never(Fault.CLOCK_JUMP)  # time is what tells whose a prediction is
+        self._tell("world", f"seed {self._seed}: {self._profile.name}{', twins' if twins else ''}")
+        self._outside.open(JOBS, twins=twins)
+        self._kernel.after(self._rng.randrange(60_000), self._jump)
+        self._kernel.run(until_ms=HORIZON_MS, most_steps=MOST_STEPS)
+        self._conclude()
+        self._kernel.close()
+        return Result(
+            seed=self._seed,
+            profile=self._profile.name,
+            steps=self._kernel.steps,
+            faults=self._faults.count,
+            virtual_ms=self._kernel.now,
+            sales=len(self._book.sales),
+            violations=tuple(self._checker.violations),
+            trace=tuple(self._trace or ()),
+        )
+
+    def _conclude(self) -> None:
+        if self._checker.violations:
+            return
+        if self._kernel.steps >= MOST_STEPS:
+            self._checker.violated(Kind.STUCK, f"no end after {MOST_STEPS} steps")
+            return
+        Audit(
+            checker=self._checker,
+            store=self._store,
+            book=self._book,
+            profile=self._profile,
+            now=self._kernel.now,
+            jumped=self._jumped,
+            timeout_ms=int(TIMEOUT_S * 1000),
+        ).run()
+
+    def _stop(self) -> None:
+        self._kernel.stopped = True
+
+    @property
+    def _over(self) -> bool:
+        return self._outside.to_come == 0 and self._checker.finished
+
+    # ------------------------------------------------------------------------------------------ parts
+
+    def _ports(self, name: str) -> Ports:
+        clock, db = self._clock(), self._database(name)
+        provider = SimProvider(
+            seller=self._seller,
+            book=self._book,
+            profile=self._profile,
+            faults=self._faults,
+            clock=clock,
+            delay=self._delay,
+        )
+        return Ports(
+            db=db,
+            clock=clock,
+            providers=Registry([provider]),
+            keeper=SimKeeper(self._files, db, self._delay),
+            look=look,
+            backoff=Backoff(base_s=2.0),
+            timing=Timing(job_timeout_s=TIMEOUT_S, grace_s=30.0),
+            webhook_url=lambda _, call_id: f"sim:{call_id}" if self._profile.rings else None,
+        )
+
+    def _clock(self) -> SimClock:
+        return SimClock(kernel=self._kernel, rng=self._rng, wall=self._wall, numbers=self._numbers)
+
+    def _database(self, who: str) -> SimDatabase:
+        return SimDatabase(self._store, self._faults, self._delay, self._committed, who)
+
+    def _wall(self) -> int:
+        return START_MS + self._kernel.now + self._offset_ms
+
+    def _delay(self) -> int:
+        """Return how long a process takes from one step to the next: next to nothing, or unpleasantly long."""
+        if self._faults.strikes(Fault.SLOW):
+            return self._rng.choice((100, 1_500, 4_000, 7_000, 40_000))
+        return self._rng.randrange(4)
+
+    # ------------------------------------------------------------------------------------------ events
+
+    def _committed(self, who: str) -> None:
+        self._checker.committed(who)
+        if self._over:
+            for worker in self._workers:
+                worker.stop()
+            return
+        due = self._store.ask(
+            "SELECT min(max(run_at, coalesce(lease_until, 0))) FROM jobs WHERE finished_at IS NULL"
+        )[0][0]
+        if due is not None:
+            self._ring(due - self._wall())
+
+    def _ring(self, in_ms: int) -> None:
+        """Let some worker look for work, so much later or when it looks by itself."""
+        late_ms = self._rng.randrange(5 * _BELL_MS) if self._faults.strikes(Fault.BELL_LOST) else 0
+        at = self._kernel.now + max(0, in_ms) + late_ms
+        if self._bell is None or at < self._bell:
+            self._bell = at
+            self._rings += 1
+            self._kernel.after(at - self._kernel.now, partial(self._rung, self._rings))
+
+    def _rung(self, number: int) -> None:
+        if number != self._rings or self._over:
+            return
+        self._bell = None
+        ready = [worker for worker in self._workers if worker.ready]
+        if not ready:
+            self._ring(_BELL_MS)
+            return
+        self._rng.choice(ready).look()
+        if self._faults.strikes(Fault.BELL_TWICE):
+            self._rng.choice(ready).look()
+
+    def _interferes(self, task: Task) -> bool:
+        """Let the process of a task die or freeze before its next step."""
+        worker = next((worker for worker in self._workers if worker.host is task.host), None)
+        if worker is None:
+            return False
+        if self._faults.strikes(Fault.CRASH):
+            worker.die()
+            return True
+        if self._faults.strikes(Fault.FREEZE):
+            worker.freeze()
+            task.wake_in(0)
+            return True
+        return False
+
+    def _jump(self) -> None:
+        if self._over:
+            return
+        if self._faults.strikes(Fault.CLOCK_JUMP):
+            jump_ms = self._rng.choice((-_JUMP_MS, _JUMP_MS))
+            self._offset_ms += jump_ms
+            self._jumped = True
+            self._tell("clock", f"the wall clock jumps by {jump_ms / 1000:g} s")
+            self._ring(0)
+        self._kernel.after(self._rng.randrange(1, 30_000), self._jump)
+
+    def _hook(self, call_id: str, ref: str) -> None:
+        self._outside.hook(call_id, ref)
+
+    def _sold(self, sale: Sale) -> None:
+        self._checker.sold(sale)
+
+    def _job_of(self, call_id: str) -> str | None:
+        call = self._checker.calls.get(call_id)
+        return call.job_id if call else None
+
+    def _crashed(self, where: str, error: Exception) -> None:
+        self._checker.violated(Kind.CRASH, f"{where}: {shorten(error)}")
+
+    def _tell(self, actor: str, action: str) -> None:
+        if self._trace is not None:
+            self._trace.append(Traced(at=self._kernel.now, actor=actor, action=action))
+
+
+def _draw(rng: Random) -> Profile:
+    return rng.choices(PROFILES, [profile.share for profile in PROFILES])[0]
+
+
+def simulate(seed: int, store: Store, *, level: Level = Level.MIXED, traced: bool = False) -> Result:
+    """Run the schedule of a seed."""
+    return World(seed, store, level=level, traced=traced).run()
