@@ -1,6 +1,6 @@
 """Kill the server again and again while an evil provider answers it, and count what was lost or bought twice.
 
-    python -m proof.kill_loop [--jobs 2000] [--kills 150] [--rate 20] [--seed 1] [--json FILE]
+    python -m proof.kill_loop [--jobs 2000] [--kills 150] [--rate 20] [--seed 1] [--unmarked] [--json FILE]
 
 Real processes: `mediagen serve` with its worker and SQLite, and a provider that loses answers, fails, and
 keeps its own book (`evil_provider.py`). A client submits jobs and tries again, with the same Idempotency-Key,
@@ -16,6 +16,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -64,6 +65,7 @@ class Plan:
     seed: int
     least_s: float = 1.0  # from the server's first answer to the next kill
     most_s: float = 3.0
+    marked: bool = True  # whether calls carry an address that names them, at which the provider rings
 
 
 @dataclass
@@ -91,13 +93,15 @@ class Run:
 @asynccontextmanager
 async def _world(plan: Plan, folder: Path) -> AsyncIterator[Run]:
     command = (sys.executable, "-m", "proof.evil_provider", "--seed", str(plan.seed))
-    outside = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    outside = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     provider = Process(command, folder, outside, folder / "provider.log")
     try:
         await provider.start()
         provider_url = await _printed_url(folder / "provider.log")
         url = f"http://127.0.0.1:{_free_port()}"
-        environment = {"PATH": os.environ["PATH"], **_settings(folder, url, provider_url)}
+        environment = {**outside, **_settings(folder, url, provider_url)}
+        if plan.marked:
+            environment["PUBLIC_URL"] = url
         server = Process(
             (sys.executable, "-m", "mediagen", "serve"), folder, environment, folder / "server.log"
         )
@@ -123,7 +127,6 @@ def _settings(folder: Path, url: str, provider_url: str) -> dict[str, str]:
         **SETTINGS,
         "DATA_DIR": str(folder / "data"),
         "PORT": url.rpartition(":")[2],
-        "PUBLIC_URL": url,
         "REPLICATE_API_TOKEN": "r8_fake",
         "REPLICATE_API_BASE_URL": provider_url,
         "REPLICATE_DEFAULT_MODEL": "acme/painter",
@@ -350,8 +353,10 @@ def _now_ms() -> int:
 
 
 async def prove(plan: Plan, folder: Path) -> Verdict:
-    """Run the plan in an empty folder and judge it."""
-    begun = time.monotonic()
+    """Run the plan in an empty folder and judge it; ends its processes also when it is told to terminate."""
+    begun, task = time.monotonic(), asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with _world(plan, folder) as run:
         async with asyncio.TaskGroup() as together:
             together.create_task(_kill_all(run))
@@ -369,11 +374,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=150)
     parser.add_argument("--rate", type=float, default=20.0, help="jobs submitted per second, at most")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--unmarked", action="store_true", help="no webhooks: calls are known by their input")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--keep", action="store_true", help="keep database, files and logs")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kill-loop-")).resolve()
-    plan = Plan(jobs=given.jobs, kills=given.kills, rate=given.rate, seed=given.seed)
+    plan = Plan(
+        jobs=given.jobs, kills=given.kills, rate=given.rate, seed=given.seed, marked=not given.unmarked
+    )
     try:
         verdict = asyncio.run(prove(plan, folder))
     finally:

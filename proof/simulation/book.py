@@ -40,7 +40,7 @@ class Sale:
     ends: float  # inf: never
     fate: Fate
     output: OutputFate
-    forgotten: float = math.inf  # from then on the provider knows nothing of it
+    forgotten: float = math.inf  # from then on it can't be looked at; the list still shows it
     stopped: int | None = None  # when it was told to stop, if that was before its end
     issue: int = 0  # the link to its output that is alive
     fetches_failed: int = 0

@@ -2,8 +2,8 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +12,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from mediagen.clock import Clock
-from mediagen.db.engine import Connection, Database, Transaction
+from mediagen.db.engine import Database, Transaction
 from mediagen.db.migrate import migrate_sqlite
+from mediagen.db.tables import metadata
 from mediagen.errors import Unavailable
 from proof.simulation.faults import Fault, Faults
 from proof.simulation.kernel import Pause
@@ -32,11 +33,18 @@ def template() -> bytes:
             return connection.serialize()
 
 
+def _tables() -> list[str]:
+    return [table.name for table in reversed(metadata.sorted_tables)]
+
+
 class Store:
     """One connection that serves one schedule after another."""
 
     def __init__(self) -> None:
         self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.raw.deserialize(template())
+        self.raw.execute("PRAGMA foreign_keys=ON")
+        self._emptying = [f"DELETE FROM {name}" for name in (*_tables(), "sqlite_sequence")]  # noqa: S608
         self._engine = create_engine(
             "sqlite://", creator=lambda: self.raw, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
         )
@@ -44,10 +52,10 @@ class Store:
 
     def reset(self, clock: Clock) -> None:
         """Start from the empty schema."""
-        if self.raw.in_transaction:
-            self.raw.execute("ROLLBACK")
-        self.raw.deserialize(template())
-        self.raw.execute("PRAGMA foreign_keys=ON")
+        self.raw.execute("BEGIN")
+        for statement in self._emptying:  # far cheaper than a new connection, whose statements are compiled anew
+            self.raw.execute(statement)
+        self.raw.execute("COMMIT")
         self._connection.info["clock"] = clock
 
     def write(self, fn: Transaction[T]) -> T:
@@ -101,8 +109,10 @@ class SimDatabase(Database):
     async def transact(self, fn: Transaction[T]) -> T:
         await Pause(self._delay())
         self._may_be_down()
+        before = self._store.raw.total_changes
         result = self._store.write(fn)
-        self._told(self._who)
+        if self._store.raw.total_changes != before:
+            self._told(self._who)
         await Pause(self._delay())
         if self._faults.strikes(Fault.COMMIT_UNSEEN):
             raise Unavailable("The connection to the database was lost")
@@ -121,6 +131,13 @@ class SimDatabase(Database):
 
     async def start(self) -> None:
         return
+
+    @asynccontextmanager
+    async def presence(self, name: str) -> AsyncIterator[None]:
+        yield
+
+    async def dead(self, names: Sequence[str]) -> list[str]:
+        return []
 
     async def close(self) -> None:
         return

@@ -183,7 +183,7 @@ class Seller:
         return [
             self.show(sale)
             for sale in reversed(self._book.sales)
-            if sale.listed <= self._kernel.now < sale.forgotten and self._may_be(call, sale)
+            if sale.listed <= self._kernel.now and self._may_be(call, sale)
         ]
 
     def _may_be(self, call: Call, sale: Sale) -> bool:

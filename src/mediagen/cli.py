@@ -208,19 +208,10 @@ def serve(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check every part and say how to mend it."""
-    from mediagen.clock import SystemClock
-    from mediagen.commands import terminal
-    from mediagen.commands.doctor import Verdict, examine
+    from mediagen.commands.doctor import run
 
     _quiet_logging(debug=False)
-    findings = asyncio.run(examine(SystemClock()))
-    shown = [finding.shown for finding in findings]
-    failed = sum(finding.status is Verdict.FAIL for finding in findings)
-    if as_json:
-        terminal.print_json({"ok": not failed, "checks": shown})
-    else:
-        terminal.stdout().print(terminal.findings_table(shown))
-    if failed:
+    if not run(as_json=as_json):
         raise typer.Exit(FAILED)
 
 
@@ -242,14 +233,9 @@ def migrate() -> None:
 @app.command()
 def config(as_json: AsJson = False) -> None:
     """Show every setting, its value and where that comes from; secrets are hidden."""
-    from mediagen.commands import terminal
-    from mediagen.commands.configuration import effective
+    from mediagen.commands.configuration import run
 
-    rows = effective()
-    if as_json:
-        terminal.print_json({name: {"value": value, "from": source} for name, value, source in rows})
-    else:
-        terminal.stdout().print(terminal.settings_table(rows))
+    run(as_json=as_json)
 
 
 # ---------------------------------------------------------------------------------------------- jobs

@@ -1,5 +1,6 @@
 """Settings in, a running installation out: builds every part once, and closes them in the opposite order."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -19,7 +20,7 @@ from mediagen.brokers.base import Broker
 from mediagen.brokers.inprocess import InProcessBroker
 from mediagen.clock import Clock, SystemClock
 from mediagen.db.engine import Database, SQLiteDatabase
-from mediagen.db.migrate import migrate_sqlite
+from mediagen.db.migrate import migrate_postgres, migrate_sqlite
 from mediagen.errors import SettingsError
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.gates import GatePolicy
@@ -77,6 +78,7 @@ class Runtime:
             providers = load_registry(ProviderContext(settings=settings, clock=clock, fetcher=fetcher))
             stack.push_async_callback(providers.close)
             broker = InProcessBroker()
+            db.on_change(lambda: broker.ring(""))
             stack.push_async_callback(broker.close)
             feed = Feed(db)
             stack.push_async_callback(feed.close)
@@ -156,7 +158,7 @@ def sqlite_path(settings: Settings) -> Path:
     url = urlsplit(settings.database_url)
     if url.scheme.partition("+")[0] != "sqlite":
         raise SettingsError(
-            f"DATABASE_URL names a {url.scheme!r} database, which this version does not have; use sqlite:///path"
+            f"DATABASE_URL names a {url.scheme!r} database, which mediagen does not know; use sqlite:///path or postgresql://..."
         )
     path = unquote(url.path)[1:]
     if not path or path == ":memory:":
@@ -166,10 +168,30 @@ def sqlite_path(settings: Settings) -> Path:
     return Path(path)
 
 
+def is_postgres(settings: Settings) -> bool:
+    """Tell whether DATABASE_URL names a PostgreSQL server."""
+    return settings.database_url.partition(":")[0].partition("+")[0] in ("postgres", "postgresql")
+
+
+def migrate(settings: Settings) -> bool:
+    """Create or upgrade the schema of the database that the settings name; return whether anything was done."""
+    if is_postgres(settings):
+        return migrate_postgres(settings.database_url)
+    return migrate_sqlite(sqlite_path(settings))
+
+
+def build_database(settings: Settings, clock: Clock) -> Database:
+    """Return the database that the settings name, closed still."""
+    if is_postgres(settings):
+        from mediagen.db.postgres import PostgresDatabase  # the driver costs 0.1 s to import
+
+        return PostgresDatabase(settings.database_url, clock)
+    return SQLiteDatabase(sqlite_path(settings), clock)
+
+
 async def _open_database(settings: Settings, clock: Clock) -> Database:
-    path = sqlite_path(settings)
-    migrate_sqlite(path)
-    db = SQLiteDatabase(path, clock)
+    await asyncio.to_thread(migrate, settings)
+    db = build_database(settings, clock)
     await db.start()
     return db
 

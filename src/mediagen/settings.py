@@ -3,12 +3,13 @@
 Settings of one provider live in that provider's own file; this page names none.
 """
 
+import base64
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediagen.errors import SettingsError
@@ -28,6 +29,22 @@ ENV_CONFIG = SettingsConfigDict(
 
 def _split_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _is_address(value: str) -> bool:
+    try:
+        url = urlsplit(value)
+        odd = "@" in url.netloc or url.query or url.fragment or url.port == 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname) and not odd
+
+
+def _is_key(value: str) -> bool:
+    try:
+        return 24 <= len(base64.b64decode(value, validate=True)) <= 64
+    except ValueError:
+        return False
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -65,8 +82,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest JSON body accepted.")
 
     # --- database
-    database_url: str = Field("", description="Where jobs live; empty is SQLite in DATA_DIR.")
-    redis_url: str = Field("", description="Redis that wakes workers; empty wakes them inside the process.")
+    database_url: str = Field("", description="Where jobs live; empty is SQLite in DATA_DIR.", repr=False)
+    redis_url: str = Field(
+        "", description="Redis that wakes workers; empty wakes them inside the process.", repr=False
+    )
 
     # --- storage
     storage_type: Literal["local", "s3"] = Field("local", description="Where artifacts lie.")
@@ -87,12 +106,20 @@ class Settings(BaseSettings):
     )
     job_timeout: float = Field(300.0, gt=0, le=86_400, description="Seconds that one attempt may take.")
     job_expiry: float = Field(
-        86_400.0, gt=0, description="Seconds that a job may wait in all before it is given up."
+        86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="Seconds that a job may wait in all before it is given up.",
     )
     reconcile_grace: float = Field(
-        30.0, ge=0, description="Seconds between the two looks that prove a lost call was never taken."
+        30.0,
+        ge=0,
+        le=86_400,
+        description="Seconds between the two looks that prove a lost call was never taken.",
     )
-    provider_creates_per_s: float = Field(5.0, gt=0, description="Paid calls per second and provider.")
+    provider_creates_per_s: float = Field(
+        5.0, ge=0.001, le=10_000, description="Paid calls per second and provider."
+    )
     webhook_secret: str = Field(
         "",
         description="Signs the webhooks that we send (whsec_...); empty makes one in DATA_DIR.",
@@ -128,14 +155,19 @@ class Settings(BaseSettings):
             return {**values, "storage_type": "s3"}
         return values
 
-    @model_validator(mode="after")
-    def _public_url_is_an_origin(self) -> Self:
-        url = urlsplit(self.public_url)
-        if self.public_url and (url.scheme not in ("http", "https") or not url.hostname or url.query):
-            raise ValueError(
-                f"PUBLIC_URL={self.public_url!r} is no address; write https://host or https://host/path"
-            )
-        return self
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if value and not _is_address(value):
+            raise ValueError("write https://host or https://host/path, without a user name, ? and #")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_a_key(cls, value: str) -> str:
+        if value and not _is_key(value.removeprefix("whsec_")):
+            raise ValueError("write whsec_ and 24 to 64 random bytes in base64, or leave it empty")
+        return value
 
     @property
     def artifacts_dir(self) -> Path:

@@ -39,10 +39,16 @@ def installed(pytestconfig: pytest.Config) -> None:
     except CogUnavailable as error:
         if os.environ.get("CI"):
             raise
-        terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
-            terminal.write_line(f"\nNOT TESTED with a real Cog server. {error}", yellow=True)
+        _shout(pytestconfig, f"NOT TESTED with a real Cog server: {error}")
         pytest.skip(str(error))
+
+
+def _shout(config: pytest.Config, text: str) -> None:
+    """Show the text although tests are quiet and captured."""
+    terminal, capture = (config.pluginmanager.get_plugin(n) for n in ("terminalreporter", "capturemanager"))
+    if terminal is not None and capture is not None:  # a worker of xdist has no terminal
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(f"\n{text}", yellow=True)
 
 
 @pytest.fixture(scope="module")

@@ -85,12 +85,11 @@ def test_a_provider_is_named_in_its_own_file_only(name: str) -> None:
     assert found == []
 
 
-def test_every_document_speaks_of_mediagen_as_it_is() -> None:
-    version = (ROOT / "pyproject.toml").read_text().split('version = "')[1].split('"')[0]
-    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text() or "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+def test_the_changelog_has_a_place_for_what_comes_next() -> None:
+    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("folder", ["src", "tests"])
+@pytest.mark.parametrize("folder", ["src", "tests", "proof", "bench"])
 def test_no_file_is_longer_than_400_lines(folder: str) -> None:
     long = {
         str(path.relative_to(ROOT)): lines

@@ -220,6 +220,14 @@ async def test_a_running_job_says_how_far_it_is(visitor: Visitor) -> None:
     await expect(visitor.named("words")).to_have_text("Mock is making it")
 
 
+async def test_a_job_that_waits_for_its_next_try_says_when_that_is(visitor: Visitor) -> None:
+    await visitor.submit_elsewhere("Agate", fault="unauthorized")
+    await expect(visitor.named("words")).to_contain_text("refuses our token")
+    await expect(visitor.named("since")).to_have_text(
+        re.compile(r"^Trying again in \d+ s \(1 of 4\), \d+ s so far$")
+    )
+
+
 async def test_a_picture_takes_the_place_that_was_kept_for_it(visitor: Visitor) -> None:
     await visitor.submit_elsewhere("The sea", aspect_ratio="3:2", latency_s=2)
     await expect(visitor.named("words")).to_have_text("Mock is making it")

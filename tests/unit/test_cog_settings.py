@@ -67,7 +67,11 @@ async def test_an_odd_schema_is_none(faults: CogFaults, cog: CogProvider, docume
     assert cog.schema_of("cog/predictor") is None
 
 
-async def test_the_schema_is_looked_up_once_in_a_while(faults: CogFaults, cog: CogProvider) -> None:
+@pytest.mark.parametrize("has_schema", [True, False])
+async def test_the_schema_is_looked_up_once_in_a_while(
+    faults: CogFaults, cog: CogProvider, has_schema: bool
+) -> None:
+    faults.schema = schema() if has_schema else None
     for _ in range(3):
         await cog.models()
     assert faults.schema_looks == 1
@@ -103,7 +107,17 @@ async def test_the_environment_configures_it(
 
 @pytest.mark.parametrize(
     "url",
-    ["gpu:5000", "ftp://gpu", "http://", "http://gpu:0", "http://gpu:x", "http://gpu?a=1", "http://[gpu"],
+    [
+        "gpu:5000",
+        "ftp://gpu",
+        "http://",
+        "http://gpu:0",
+        "http://gpu:x",
+        "http://gpu?a=1",
+        "http://g#a",
+        "http://[gpu",
+        "http://a b",
+    ],
 )
 def test_a_bad_address_is_refused_by_name(url: str) -> None:
     with pytest.raises(SettingsError, match="COG_URL"):

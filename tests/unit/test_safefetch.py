@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes.loopback import INTERNAL, OK, PUBLIC, World, redirect
 
 from mediagen.errors import FetchBlocked, FetchError, FetchTooLarge
+from tests.fakes.loopback import INTERNAL, OK, PUBLIC, World, redirect
 
 LITERALS = [
     "http://127.0.0.1/",

@@ -5,10 +5,10 @@ import base64
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.fakes.loopback import OK, Speak, World
 
 from mediagen.errors import FetchBlocked, FetchError, FetchGone, FetchTooLarge
 from mediagen.safefetch import Download, Fetcher
+from tests.fakes.loopback import OK, Speak, World
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -1,17 +1,14 @@
 """The engine, step by step: what is bought, when, and what every fault leads to."""
 
-from dataclasses import replace
-
 import pytest
 
-from mediagen.errors import FetchBlocked, FetchError, FetchGone, LeaseLost, PredictionGone, ProviderError
+from mediagen.errors import LeaseLost, PredictionGone, ProviderError
 from mediagen.jobs import calls
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import (
     Accepted,
     Dedupe,
-    Output,
     Prediction,
     PredictionStatus,
     Rejected,
@@ -19,7 +16,7 @@ from mediagen.providers.base import (
     Unknown,
 )
 from mediagen.worker import steps
-from tests.fakes.scripted import PNG, ScriptedProvider
+from tests.fakes.scripted import ScriptedProvider
 from tests.unit.conftest import Engine
 
 
@@ -189,7 +186,12 @@ async def test_a_transient_failure_is_tried_again_up_to_the_limit_and_failed_onl
         engine.provider.end(f"ref-{n}", PredictionStatus.FAILED, error_message="hiccup", retryable=True)
         await engine.work_for(3)
     job = (await engine.look(job_id)).job
-    assert (job.state, job.attempt, job.retry_count, len(engine.provider.creates)) == (JobState.FAILED, 3, 2, 3)
+    assert (job.state, job.attempt, job.retry_count, len(engine.provider.creates)) == (
+        JobState.FAILED,
+        3,
+        2,
+        3,
+    )
 
 
 async def test_an_unreachable_provider_uses_no_attempt_and_is_given_up_after_the_timeout(
@@ -203,60 +205,6 @@ async def test_an_unreachable_provider_uses_no_attempt_and_is_given_up_after_the
     await engine.work_for(600)
     job = (await engine.look(job_id)).job
     assert (job.state, job.error_code, job.attempt) == (JobState.FAILED, "provider_unreachable", 0)
-
-
-async def test_a_dead_link_is_fetched_again_and_never_bought_again(engine: Engine) -> None:
-    engine.provider.bytes.extend([FetchGone("404"), FetchError("reset"), PNG])
-    job_id = await engine.submit()
-    await engine.work()
-    engine.provider.end()
-    await engine.work_for(30)
-    assert (await engine.look(job_id)).job.state is JobState.SUCCEEDED
-    assert len(engine.provider.creates) == 1
-
-
-async def test_an_output_that_may_not_be_fetched_fails_the_job_at_once(engine: Engine) -> None:
-    engine.provider.bytes.append(FetchBlocked("private address"))
-    job_id = await engine.submit()
-    await engine.work()
-    engine.provider.end()
-    await engine.work_for(2)
-    job = (await engine.look(job_id)).job
-    assert (job.state, job.error_code, len(engine.provider.creates)) == (JobState.FAILED, "fetch_blocked", 1)
-
-
-async def test_a_cut_off_output_is_fetched_three_times_then_named_invalid(engine: Engine) -> None:
-    engine.provider.bytes.extend([PNG[:-12]] * 3)
-    job_id = await engine.submit()
-    await engine.work()
-    engine.provider.end()
-    await engine.work_for(30)
-    job = (await engine.look(job_id)).job
-    assert (job.state, job.error_code) == (JobState.FAILED, "output_invalid")
-
-
-async def test_several_outputs_are_kept_in_their_order(engine: Engine) -> None:
-    job_id = await engine.submit()
-    await engine.work()
-    engine.provider.end(outputs=(Output(data=PNG), Output(data=PNG), Output(data=b"plain text")))
-    await engine.work_for(2)
-    detail = await engine.look(job_id)
-    assert [artifact.idx for artifact in detail.artifacts] == [0, 1, 2]
-    assert detail.job.output_count == 3
-
-
-async def test_storing_again_after_a_crash_gives_the_same_artifacts(engine: Engine) -> None:
-    job_id = await engine.submit()
-    await engine.work()
-    engine.provider.end(outputs=(Output(data=PNG), Output(url="scripted:1")))
-    engine.provider.bytes.append(FetchError("reset"))
-    engine.clock.advance(1)
-    await engine.work()
-    first = (await engine.look(job_id)).artifacts
-    await engine.work_for(10)
-    detail = await engine.look(job_id)
-    assert [artifact.key for artifact in first] == [detail.artifacts[0].key]
-    assert len(detail.artifacts) == 2
 
 
 async def test_a_queued_job_is_canceled_at_once(engine: Engine) -> None:
@@ -301,15 +249,6 @@ async def test_a_cancel_that_comes_while_the_create_is_refused_cancels(engine: E
     engine.provider.create = refused_meanwhile  # type: ignore[method-assign]
     await engine.work()
     assert (await engine.look(job_id)).job.state is JobState.CANCELED
-
-
-async def test_what_was_finished_before_the_cancel_arrived_is_kept(engine: Engine) -> None:
-    job_id = await engine.submit()
-    await engine.work()
-    engine.provider.end()
-    await engine.jobs.cancel(job_id)
-    await engine.work_for(2)
-    assert (await engine.look(job_id)).job.state is JobState.SUCCEEDED
 
 
 async def test_a_prediction_past_its_deadline_is_stopped_and_the_job_fails(engine: Engine) -> None:
@@ -384,29 +323,6 @@ async def test_a_late_opinion_is_not_written(engine: Engine) -> None:
         await steps.run(engine.ports, job)
     detail = await engine.look(job.id)
     assert (detail.calls[0].state, detail.job.attempt) == (CallState.INTENT, 0)
-
-
-async def test_what_a_synchronous_provider_made_survives_a_crash_right_after(engine: Engine) -> None:
-    engine.use(ScriptedProvider(dedupe=Dedupe.KEY, billed=True, synchronous=True))
-    done = Prediction(ref="sync-1", status=PredictionStatus.SUCCEEDED, outputs=(Output(data=PNG),))
-    engine.provider.script.append(Accepted(prediction=done))
-    job_id = await engine.submit()
-    [job] = await engine.claim("dying")
-    keeper = engine.ports.keeper
-
-    class Dying:
-        spool, spooled, unspool = keeper.spool, keeper.spooled, keeper.unspool
-
-        async def ingest(self, *args: object) -> None:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        await steps.run(replace(engine.ports, keeper=Dying()), job)  # type: ignore[arg-type]
-    assert (await engine.look(job_id)).job.state is JobState.STORING
-    engine.clock.advance(31)
-    await engine.work()
-    detail = await engine.look(job_id)
-    assert (detail.job.state, len(engine.provider.creates), len(detail.artifacts)) == (JobState.SUCCEEDED, 1, 1)
 
 
 async def test_a_job_that_keeps_killing_its_workers_is_poisoned(engine: Engine) -> None:

@@ -20,7 +20,8 @@ class InProcessBroker(Broker):
     async def wait(self, timeout_s: float) -> None:
         """Return at the next ring, or after `timeout_s` seconds."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._bell.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for() loses a cancellation that meets a ring
+                await self._bell.wait()
         self._bell.clear()
 
     async def check(self) -> str:

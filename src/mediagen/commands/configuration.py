@@ -19,6 +19,15 @@ HIDDEN = "(hidden)"
 Row = tuple[str, str, str]
 
 
+def run(*, as_json: bool) -> None:
+    """Say all settings."""
+    rows = effective()
+    if as_json:
+        terminal.print_json({name: {"value": value, "from": source} for name, value, source in rows})
+    else:
+        terminal.stdout().print(terminal.settings_table(rows))
+
+
 def effective() -> list[Row]:
     """Return all settings; secrets are hidden. Raises `SettingsError` as the start does."""
     kinds: list[type[BaseSettings]] = [Settings, *_provider_settings()]

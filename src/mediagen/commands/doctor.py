@@ -19,7 +19,8 @@ import aiohttp
 
 import mediagen
 from mediagen.artifacts.thumbnails import Thumbnailer
-from mediagen.clock import Clock
+from mediagen.clock import Clock, SystemClock
+from mediagen.commands import terminal
 from mediagen.commands.configuration import connecting_settings
 from mediagen.commands.connection import Json, Remote, own_url, running_server
 from mediagen.db.inspection import Inspection, inspect_sqlite
@@ -63,6 +64,18 @@ class Finding:
 
 
 Check = Callable[[Settings, Clock], Awaitable[Sequence[Finding]]]
+
+
+def run(*, as_json: bool) -> bool:
+    """Look at every part and say what was found; return whether nothing fails."""
+    findings = asyncio.run(examine(SystemClock()))
+    well = not any(finding.status is Verdict.FAIL for finding in findings)
+    shown = [finding.shown for finding in findings]
+    if as_json:
+        terminal.print_json({"ok": well, "checks": shown})
+    else:
+        terminal.stdout().print(terminal.findings_table(shown))
+    return well
 
 
 async def examine(clock: Clock) -> list[Finding]:

@@ -207,7 +207,8 @@ def job_details(job: Json, now: datetime) -> Table:
 
 def _timeline(events: Sequence[Json]) -> Table:
     """Return a line for each event; of progress reports in a row only the last one."""
-    table = Table.grid(padding=(0, 2, 0, 0))
+    table = _grid()
+    table.add_column(overflow="fold")
     followers = [*(event["type"] for event in events[1:]), ""]
     for event, follower in zip(events, followers, strict=False):
         if event["type"] == follower == "progress":

@@ -7,11 +7,12 @@ burst of accepts costs one fsync; each has a savepoint of its own, so that one f
 """
 
 import asyncio
+import fcntl
 import queue
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,13 +45,22 @@ class Database(ABC):
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[], None]] = []
+        self._others: list[Callable[[], None]] = []
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every commit of this process, in its event loop. It must return at once."""
         self._listeners.append(listener)
 
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when another process has committed events, where the database tells (else never)."""
+        self._others.append(listener)
+
     def _committed(self) -> None:
         for listener in self._listeners:
+            listener()
+
+    def _heard(self) -> None:
+        for listener in self._others:
             listener()
 
     @abstractmethod
@@ -67,6 +77,14 @@ class Database(ABC):
     @abstractmethod
     async def read(self, fn: Transaction[T]) -> T:
         """Run `fn` in a read-only transaction. Raises as `transact` does."""
+
+    @abstractmethod
+    def presence(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Hold a sign of life that vanishes when this process dies, however it dies."""
+
+    @abstractmethod
+    async def dead(self, names: Sequence[str]) -> list[str]:
+        """Return those of the names whose sign of life is gone."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -215,6 +233,7 @@ class SQLiteDatabase(Database):
         """A write that another process holds up for longer than `busy_timeout_s` raises `Unavailable`."""
         super().__init__()
         self.path = path
+        self._signs = path.with_name(path.name + ".workers")
         self._clock = clock
         self._busy_timeout_s = busy_timeout_s
         self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
@@ -262,6 +281,14 @@ class SQLiteDatabase(Database):
         work.put(_Work(fn=fn, future=future, loop=loop))
         return await future
 
+    @asynccontextmanager
+    async def presence(self, name: str) -> AsyncIterator[None]:
+        with _holding(self._signs / name):  # the system lets go of the lock when the process dies
+            yield
+
+    async def dead(self, names: Sequence[str]) -> list[str]:
+        return await asyncio.to_thread(lambda: [name for name in names if _is_free(self._signs / name)])
+
     async def close(self) -> None:
         lanes, self._lanes = self._lanes, []
         self._writes.put(None)
@@ -271,6 +298,30 @@ class SQLiteDatabase(Database):
             await asyncio.to_thread(lane.join)
         for engine in self._engines:
             engine.dispose()
+
+
+@contextmanager
+def _holding(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _is_free(path: Path) -> bool:
+    """Tell whether nobody holds the file, and remove it then."""
+    try:
+        with path.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_conflict(error: IntegrityError, name: str) -> bool:

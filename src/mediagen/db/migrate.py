@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from mediagen.db.engine import sqlite_engine
@@ -14,6 +14,8 @@ from mediagen.errors import SettingsError
 HEAD = "0001"
 """The newest revision; a test compares it with the migrations."""
 
+_OLDEST_POSTGRES = (15,)
+_MIGRATION_LOCK = 7_231_000
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
@@ -43,12 +45,36 @@ def _migrate(path: Path) -> bool:
         engine.dispose()
 
 
+def migrate_postgres(url: str) -> bool:
+    """Create or upgrade the schema in a PostgreSQL database; return whether anything was done.
+
+    Safe to run from several processes at once. Raises `SettingsError` when the server refuses or is too old.
+    """
+    from mediagen.db.postgres import normalized, shown  # the driver costs 0.1 s to import
+
+    target = normalized(url)
+    engine = create_engine(target, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+    try:
+        with engine.connect() as connection:
+            if (connection.dialect.server_version_info or (0,)) < _OLDEST_POSTGRES:
+                raise SettingsError(f"DATABASE_URL: {shown(target)} is older than PostgreSQL {_OLDEST_POSTGRES[0]}")
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
+            return _upgrade(connection)
+    except DatabaseError as error:
+        raise SettingsError(f"DATABASE_URL: {shown(target)} can't be used: {_reason(error)}") from error
+    finally:
+        engine.dispose()
+
+
+def _reason(error: DatabaseError) -> str:
+    return str(error.orig).strip().splitlines()[0]
+
+
 def revision_of(connection: Connection) -> str | None:
     """Return the schema's revision, or None for a database without our schema."""
-    try:
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    except DatabaseError:
+    if not inspect(connection).has_table("alembic_version"):
         return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
 def _upgrade(connection: Connection) -> bool:
@@ -68,7 +94,7 @@ def _upgrade(connection: Connection) -> bool:
         raise SettingsError(
             f"The database has schema {found!r}, newer than this version knows; upgrade mediagen"
         )
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN")
     with EnvironmentContext(
         config, scripts, fn=lambda rev, _: scripts._upgrade_revs("head", rev)
     ) as environment:

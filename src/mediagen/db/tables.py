@@ -91,6 +91,12 @@ jobs = Table(
         sqlite_where=text("state = 'queued'"),
         postgresql_where=text("state = 'queued'"),
     ),
+    Index(
+        "jobs_leased",
+        "lease_owner",
+        sqlite_where=text("lease_owner IS NOT NULL"),
+        postgresql_where=text("lease_owner IS NOT NULL"),
+    ),
     Index("jobs_by_state", "owner", "state", "id"),
     Index("jobs_by_owner", "owner", "id"),
     Index("jobs_finished", "finished_at"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, insert, select
 
+from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import job_events
 from mediagen.jobs.model import EventType, JobEvent
@@ -21,6 +22,7 @@ def append_many(connection: Connection, facts: Sequence[tuple[str, EventType, Ma
     rows = [
         {"job_id": job_id, "type": type_.value, "at": at, "data": dict(data)} for job_id, type_, data in facts
     ]
+    dialect.in_order(connection)
     connection.execute(insert(job_events), rows)
 
 

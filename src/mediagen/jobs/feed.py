@@ -47,6 +47,7 @@ class Feed:
         self._starting = asyncio.Lock()
         self._closed = False
         db.on_commit(self._bell.set)
+        db.on_change(self._bell.set)
 
     async def follow(self, *, after: int | None = None, job_id: str | None = None) -> AsyncIterator[JobEvent]:
         """Yield events for ever: those after the id `after` first (None: only new ones), without a gap.
@@ -113,7 +114,8 @@ class Feed:
     async def _run(self, last: int) -> None:
         while self._readers:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), _POLL_S)
+                async with asyncio.timeout(_POLL_S):  # wait_for() loses a cancellation that meets a ring
+                    await self._bell.wait()
             self._bell.clear()
             with suppress(Unavailable):  # the next look finds what this one missed
                 last = await self._publish(last)

@@ -5,8 +5,9 @@ provider fails in a row, its gate lets one call through at a time, as a probe.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, func, select, text, update
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import provider_calls, provider_gates
@@ -53,9 +54,7 @@ class Pause:
 def opening(connection: Connection, provider: str, policy: GatePolicy) -> Opening:
     """Return how many calls may start now."""
     now = now_ms(connection)
-    gate = connection.execute(
-        select(provider_gates).where(provider_gates.c.provider == provider)
-    ).one_or_none()
+    gate = connection.execute(_locked(provider)).one_or_none()
     if gate is not None and gate.paused_until > now:
         return Opening(slots=0, next_at=gate.paused_until)
     slots = policy.burst
@@ -73,24 +72,23 @@ def opening(connection: Connection, provider: str, policy: GatePolicy) -> Openin
 def take(connection: Connection, provider: str, calls: int, policy: GatePolicy) -> None:
     """Note that `calls` calls start now."""
     now = now_ms(connection)
-    gate = connection.execute(
-        select(provider_gates).where(provider_gates.c.provider == provider)
-    ).one_or_none()
-    spent = int(calls * policy.interval_ms)
-    if gate is None:
-        row = {
-            "provider": provider,
-            "next_free_at": now + spent,
-            "paused_until": 0,
-            "pause_reason": "",
-            "failures": 0,
-        }
-        connection.execute(insert(provider_gates).values(row))
-        return
-    values = {"next_free_at": max(now, gate.next_free_at) + spent}
+    connection.execute(_ENSURE, {"provider": provider})
+    gate = connection.execute(_locked(provider)).one()
+    values = {"next_free_at": max(now, gate.next_free_at) + int(calls * policy.interval_ms)}
     if gate.failures:
         values["paused_until"] = now + PROBE_MS
     connection.execute(update(provider_gates).where(provider_gates.c.provider == provider).values(values))
+
+
+_ENSURE = text(
+    "INSERT INTO provider_gates (provider, next_free_at, paused_until, pause_reason, failures) "
+    "VALUES (:provider, 0, 0, '', 0) ON CONFLICT (provider) DO NOTHING"
+)
+
+
+def _locked(provider: str) -> Select[Any]:
+    """Select the gate so that claims of several workers go through it one after the other."""
+    return select(provider_gates).where(provider_gates.c.provider == provider).with_for_update()
 
 
 def pause(connection: Connection, provider: str, *, for_ms: int, reason: str) -> None:

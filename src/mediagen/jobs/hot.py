@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, text
+from sqlalchemy import JSON, TextClause, text
 
+from mediagen.db import dialect
 from mediagen.db.engine import Connection
-from mediagen.db.tables import jobs
+from mediagen.db.tables import job_events, jobs
 from mediagen.jobs.model import EventType
 
 _VARYING = (
@@ -31,26 +32,46 @@ _VARYING = (
 )
 """Columns whose values differ between new jobs; all the others are the same in every row of a batch."""
 
-_EXTRACTED = ", ".join(f"json_extract(value, '$[{idx}]')" for idx in range(len(_VARYING)))
 _SAME = tuple(column.name for column in jobs.c if column.name not in _VARYING)
 _JSON_COLUMNS = frozenset(column.name for column in jobs.c if isinstance(column.type, JSON))
-_INSERT_JOBS = text(
-    f"INSERT INTO jobs ({', '.join((*_VARYING, *_SAME))}) "  # noqa: S608  names of columns, no values
-    f"SELECT {_EXTRACTED}, "
-    f"{', '.join(f':{name}' for name in _SAME)} FROM json_each(:rows)"
-)
-_INSERT_EVENTS = text(
-    "INSERT INTO job_events (job_id, type, at, data) "
-    f"SELECT json_extract(value, '$[0]'), '{EventType.CREATED.value}', :created_at, '{{}}' FROM json_each(:rows)"
-)
 
 
 def insert_jobs(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows of the table `jobs`, and for each the event that it was created."""
     packed = json.dumps([[_plain(name, row[name]) for name in _VARYING] for row in rows])
-    connection.execute(_INSERT_JOBS, {"rows": packed, **{name: rows[0][name] for name in _SAME}})
-    connection.execute(_INSERT_EVENTS, {"rows": packed, "created_at": rows[0]["created_at"]})
+    into_jobs, into_events = _statements(connection)
+    connection.execute(into_jobs, {"rows": packed, **{name: rows[0][name] for name in _SAME}})
+    dialect.in_order(connection)
+    connection.execute(into_events, {"rows": packed, "at": rows[0]["created_at"]})
 
 
 def _plain(name: str, value: Any) -> Any:
     return json.dumps(value) if name in _JSON_COLUMNS else value
+
+
+_prepared: dict[str, tuple[TextClause, TextClause]] = {}  # by the name of the dialect
+
+
+def _statements(connection: Connection) -> tuple[TextClause, TextClause]:
+    name = connection.dialect.name
+    if name not in _prepared:
+        _prepared[name] = (_into_jobs(connection), _into_events(connection))
+    return _prepared[name]
+
+
+def _into_jobs(connection: Connection) -> TextClause:
+    varying = [dialect.from_json(connection, jobs.c[name], idx) for idx, name in enumerate(_VARYING)]
+    same = [dialect.given(connection, jobs.c[name]) for name in _SAME]
+    return text(  # built from names of columns, no values
+        f"INSERT INTO jobs ({', '.join((*_VARYING, *_SAME))}) "  # noqa: S608
+        f"SELECT {', '.join((*varying, *same))} FROM {dialect.json_rows(connection)}"
+    )
+
+
+def _into_events(connection: Connection) -> TextClause:
+    job_id = dialect.from_json(connection, job_events.c.job_id, 0)
+    at = dialect.given(connection, job_events.c.at)
+    return text(
+        "INSERT INTO job_events (job_id, type, at, data) "  # noqa: S608
+        f"SELECT {job_id}, '{EventType.CREATED.value}', {at}, '{{}}' FROM {dialect.json_rows(connection)}"
+    )

@@ -257,6 +257,12 @@ def renew(connection: Connection, leases: Sequence[Lease], lease_ms: int) -> set
     return held
 
 
+def lease_owners(connection: Connection) -> list[str]:
+    """Return the names of workers that hold leases, alive or dead."""
+    query = select(jobs.c.lease_owner).where(jobs.c.lease_owner.is_not(None)).distinct()
+    return list(connection.execute(query).scalars())
+
+
 def release_all(connection: Connection, owner: str) -> int:
     """Free the leases of a worker known to be dead; return how many."""
     dead = jobs.c.lease_owner == owner

@@ -7,7 +7,9 @@ it. What Cog 0.23 does with it, and so what the outcomes rest on:
 - It stops a prediction whose connection is lost. A lost answer therefore costs nothing but time.
 - The same PUT while the prediction runs starts no second one: it answers 202 with the state of the moment and
   does not wait for the end. After the end it runs again. Nothing can be read later (GET is 405).
-- A failing model is an HTTP 200 with `status: failed`.
+- A cancel in the first milliseconds is answered with 200 and may be lost all the same: repeat it.
+- A failing model is an HTTP 200 with `status: failed`. A model whose process died leaves a server that answers
+  409 for ever; only `check` tells the difference.
 """
 
 import math
@@ -15,7 +17,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
@@ -58,7 +59,6 @@ _SCHEMA_FRESH_S = 60.0
 _SCHEMA_RETRY_S = 10.0  # after a failure
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _OURS = re.compile(rf"cog/{_NAME}(:{_NAME})?")
-_STATES = frozenset({"starting", "processing", "succeeded", "failed", "canceled"})
 _WRAPPED = re.compile(r"^(Prediction failed: )+")  # before what the model's own code raised
 
 
@@ -82,12 +82,14 @@ class CogSettings(BaseSettings):
     @field_validator("cog_url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if "@" in parts.netloc:
-            raise ValueError("a user name can't be part of the address; write http://host:port")
-        has_host = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        if value and (not has_host or parts.query or parts.fragment):
-            raise ValueError(f"{value!r} is no address; write http://host:port")
+        if not value:
+            return value
+        try:
+            url = parse_url(value)
+        except FetchBlocked as error:  # it says why, and never shows a password
+            raise ValueError(f"write http://host:port; {error}") from error
+        if not url.port or url.query_string or url.fragment:
+            raise ValueError(f"{value!r} has more than an address, or port 0; write http://host:port")
         return value.rstrip("/")
 
 
@@ -95,6 +97,7 @@ class CogProvider(Provider):
     """Runs the one model of a Cog server. `Prediction.ref` is the call's own id."""
 
     name = "cog"
+    connect_with = "COG_URL"
 
     def __init__(self, context: ProviderContext, settings: CogSettings) -> None:
         super().__init__(context)
@@ -200,15 +203,16 @@ class CogProvider(Provider):
 
     async def _carried_out(self, call: Call, answer: Answer) -> Outcome:
         said = _object(answer.json)
-        status, error = text_of(said.get("status")), text_of(said.get("error"))
+        error = text_of(said.get("error"))
         reason = _WRAPPED.sub("", error)
         prediction = read_prediction({**said, "id": call.id, "error": reason}, self._http.clean)
-        if prediction is None or status not in _STATES:
-            return Unknown(message="the answer is not that of a Cog server")
-        if not prediction.ended or (status == "canceled" and answer.status != 200):
-            return Unknown(message="an earlier request with this id has not ended yet")
+        joined = answer.status != 200  # an earlier request with this id, which may be just being stopped
+        if prediction is None or not prediction.ended:
+            return Unknown(message=f"HTTP {answer.status} without the end of the prediction")
+        if joined and prediction.status is PredictionStatus.CANCELED:
+            return Unknown(message="an earlier request with this id was canceled")
         prediction = replace(prediction, call_id=call.id, cost_micros=0)
-        if status == "succeeded":
+        if prediction.status is PredictionStatus.SUCCEEDED:
             return Accepted(prediction=await self._with_files(call, prediction))
         # What is not the model's own is Cog's trouble, such as "Worker crashed".
         is_cogs = prediction.error_code == "prediction_failed" and reason == error

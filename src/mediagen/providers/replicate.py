@@ -164,6 +164,7 @@ class ReplicateProvider(Provider):
     """Runs models at Replicate. `Prediction.ref` is Replicate's prediction id."""
 
     name = "replicate"
+    connect_with = "REPLICATE_API_TOKEN"
     takes_any_model = True
     capabilities = Capabilities(dedupe=Dedupe.RECONCILE, billed=True, lists=True)
 

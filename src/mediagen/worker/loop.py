@@ -75,6 +75,10 @@ class Worker:
         self._stopping = True
         self._ring()
 
+    def ring(self) -> None:
+        """Look for due jobs now."""
+        self._ring()
+
     async def _drain(self) -> float:
         """Claim until nothing more is due or there is no room; return seconds until the next look."""
         while (room := self._config.concurrency - len(self._running)) > 0:

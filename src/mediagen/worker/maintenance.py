@@ -9,13 +9,14 @@ import structlog
 from mediagen.artifacts.service import ArtifactService
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import MediagenError
-from mediagen.jobs import stats, wishes
+from mediagen.jobs import repository, stats, wishes
 from mediagen.worker.loop import Worker
 from mediagen.worker.webhooks import WebhookSender
 
 log = structlog.get_logger(__name__)
 
 _BEAT_S = 5.0
+_RESCUE_S = 1.0
 _HOUSEKEEPING_S = 30.0
 _LOOK_S = 5.0  # for thumbnails and webhooks that another process left
 
@@ -42,6 +43,7 @@ class Maintenance:
             self._whenever("thumbnails", self._artifacts.make_thumbnails),
             self._whenever("webhooks", self._webhooks.send_due),
             self._every(_BEAT_S, self.beat),
+            self._every(_RESCUE_S, self.rescue),
             self._every(_HOUSEKEEPING_S, self._clean),
         )
         tasks = [asyncio.create_task(chore) for chore in chores]
@@ -62,7 +64,8 @@ class Maintenance:
             while await _attempt(chore):
                 pass
             with suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), _LOOK_S)
+                async with asyncio.timeout(_LOOK_S):  # wait_for() loses a cancellation that meets a ring
+                    await bell.wait()
             await asyncio.sleep(0.05)  # a burst of commits is one look
 
     async def _every(self, seconds: float, chore: Chore) -> None:
@@ -73,6 +76,18 @@ class Maintenance:
     async def beat(self) -> None:
         """Note that this worker lives."""
         await self._db.transact(lambda c: stats.beat(c, self._worker.name, self._worker.steps_running))
+
+    async def rescue(self) -> None:
+        """Free the leases of workers that died, so that nobody waits for them to run out.
+
+        A wrong guess is harmless: the fence refuses the writes of a worker whose lease was taken.
+        """
+        holders = await self._db.read(repository.lease_owners)
+        dead = await self._db.dead([name for name in holders if name != self._worker.name])
+        if dead:
+            freed = await self._db.transact(lambda c: sum(repository.release_all(c, name) for name in dead))
+            log.info("leases.freed", jobs=freed)
+            self._worker.ring()
 
     async def _clean(self) -> None:
         await self._db.transact(_expire)

@@ -107,7 +107,7 @@ async def _classify(
         case Rejected():
             await insist(ports, lambda c: endings.reject(c, ports, job, record, outcome))
         case Unknown(message=message):
-            await insist(ports, lambda c: _to_reconciling(c, ports, provider, job, record, message))
+            await insist(ports, lambda c: _without_answer(c, ports, provider, job, message))
     return None
 
 
@@ -184,17 +184,18 @@ def _on(job: Job, state: JobState | None, prediction: Prediction) -> Next | None
 async def resume(ports: Ports, job: Job, _: Prediction | None) -> Next | None:
     """Take over from a worker that died between the intent and the answer."""
     provider = _provider(ports, job)
-
-    def write(connection: Connection) -> None:
-        record = _live(connection, job)
-        if record.state is CallState.ACCEPTED and record.provider_ref is not None:
-            _wait(connection, ports, provider, job, record, endings.running(record.provider_ref))
-        else:
-            message = "The worker stopped before the provider's answer came"
-            _to_reconciling(connection, ports, provider, job, record, message)
-
-    await ports.db.transact(write)
+    message = "The worker stopped before the provider's answer came"
+    await ports.db.transact(lambda c: _without_answer(c, ports, provider, job, message))
     return None
+
+
+def _without_answer(connection: Connection, ports: Ports, provider: Provider, job: Job, message: str) -> None:
+    """Go on after a create whose answer was lost, unless a webhook told in the meantime that it was taken."""
+    record = _live(connection, job)
+    if record.provider_ref is not None:
+        _wait(connection, ports, provider, job, record, endings.running(record.provider_ref))
+    else:
+        _to_reconciling(connection, ports, provider, job, record, message)
 
 
 def _to_reconciling(
@@ -273,11 +274,11 @@ async def _search(ports: Ports, provider: Provider, job: Job, record: CallRecord
         if acceptance is calls.Acceptance.RECORDED:
             ports.first_looks.pop(record.id, None)
             return await _accepted(ports, provider, job, record, prediction)
-    await _not_found(ports, job, record)
+    await _not_found(ports, provider, job, record)
     return None
 
 
-async def _not_found(ports: Ports, job: Job, record: CallRecord) -> None:
+async def _not_found(ports: Ports, provider: Provider, job: Job, record: CallRecord) -> None:
     """Declare the call absent at the second look, by this process's own clock that no jump can fool."""
     now = ports.clock.monotonic()
     first = ports.first_looks.setdefault(record.id, now)
@@ -286,7 +287,15 @@ async def _not_found(ports: Ports, job: Job, record: CallRecord) -> None:
         await ports.db.transact(lambda c: endings.look_again(c, job, remaining_s))
         return
     ports.first_looks.pop(record.id, None)
-    await ports.db.transact(lambda c: endings.absent(c, ports, job, record))
+    await ports.db.transact(lambda c: _absent(c, ports, provider, job))
+
+
+def _absent(connection: Connection, ports: Ports, provider: Provider, job: Job) -> None:
+    record = _live(connection, job)
+    if record.provider_ref is not None:  # a webhook told during the second look
+        _wait(connection, ports, provider, job, record, endings.running(record.provider_ref))
+    else:
+        endings.absent(connection, ports, job, record)
 
 
 # ---------------------------------------------------------------------------------------------- waiting

@@ -15,8 +15,8 @@ from mediagen.worker.ports import Ports, insist
 STORE_TRIES = 20
 """Failures in a row after which an output is given up; with the backoff that is more than the hour links live."""
 
-INVALID_TRIES = 3
-"""An output that arrives whole but empty or cut off is fetched so often."""
+INVALID_TRIES = 6
+"""Failures in a row after which an output is given up if it arrives empty or cut off once more."""
 
 CallOf = Callable[[Ports, Provider, Job, CallRecord], Call]
 
@@ -69,13 +69,13 @@ def _succeeded(connection: Connection, job: Job, outputs: int) -> None:
 
 async def _again_or_give_up(ports: Ports, job: Job, error: MediagenError) -> None:
     tries = job.tries + 1
-    most = INVALID_TRIES if isinstance(error, InvalidMedia) else STORE_TRIES
+    is_invalid = isinstance(error, InvalidMedia)
+    most = INVALID_TRIES if is_invalid else STORE_TRIES
 
     def write(connection: Connection) -> None:
         waits_for_us = isinstance(error, Unavailable)  # our own storage: nothing of it is the job's fault
-        if not waits_for_us and (
-            not error.retryable or tries >= most or now_ms(connection) >= job.expires_at
-        ):
+        may_help = error.retryable or is_invalid
+        if not waits_for_us and (not may_help or tries >= most or now_ms(connection) >= job.expires_at):
             endings.fail(
                 connection, job, _code(error), f"It was made, but its output could not be kept: {error}"
             )

@@ -80,7 +80,7 @@ def _run(*command: str) -> None:
             return
         said = (done.stderr or done.stdout)[-2000:]
     raise CogUnavailable(
-        f"{' '.join(command)!r} failed, so there is no Cog to test with. It needs Linux or macOS on ARM, "
+        f"{' '.join(command)!r} failed, so there is no Cog to test with. It needs Linux, or macOS on ARM, "
         f"a package index, and uv (or the venv module and pip).\n{said}"
     )
 

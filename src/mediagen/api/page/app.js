@@ -9,13 +9,19 @@ import { atWork, countOf, facts, now, ratioOf, reason, since, words } from "./wo
 const PAGE = 24; // jobs
 const QUIET_MS = 10_000; // a job at work that says nothing for so long is asked: not every change is an event
 const BURST = 8; // jobs to ask for one by one; of more the newest page is read
+const TWICE_MS = 500; // a second click so soon is half of a double click, and may meet another button
+const UNSENT = { draft: true, status: "pending", message: "Sending", progress: null, artifacts: [] };
 
 const $ = (id) => document.getElementById(id);
 const views = new Map(); // job id -> { job, item, button, cell, note, bar, heardAt }
 const stale = new Set(); // ids of jobs to ask for
 let selected = null; // id of the job on the stage
 let cursor = null; // of the page after the gallery's last job
+let paged = false; // whether the cursor is known
 let drafts = 0;
+let actedAt = 0;
+
+const jobs = () => [...views.values()].map((view) => view.job);
 
 function say(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
@@ -33,13 +39,7 @@ function showStage() {
   $("bar").ariaValueNow = job.progress == null ? null : Math.round(job.progress * 100);
   $("words").className = `words ${job.status}`;
   say("words", words(job));
-  say(
-    "since",
-    since(
-      job,
-      [...views.values()].map((view) => view.job),
-    ),
-  );
+  say("since", since(job, jobs()));
   $("since").title = new Date(job.completed_at ?? job.created_at).toLocaleString();
   say("reason", reason(job, !$("mock").hidden));
   say("said", job.prompt);
@@ -67,6 +67,8 @@ function bringStage() {
 }
 
 async function act(path) {
+  if (Date.now() - actedAt < TWICE_MS) return;
+  actedAt = Date.now();
   say("trouble", "");
   try {
     return merge(await call(path, { method: "POST" }));
@@ -140,15 +142,12 @@ function ask(id) {
 }
 
 async function catchUp() {
-  if (stale.size > BURST) await refresh();
+  if (stale.size > BURST || !paged) await refresh();
   const ids = [...stale];
   stale.clear();
-  await Promise.all(
-    ids
-      .filter((id) => views.has(id) || ids.length <= BURST)
-      .slice(0, BURST)
-      .map(look),
-  );
+  const oldest = cursor ? $("gallery").lastChild?.dataset.id : ""; // those before it come with "More"
+  const wanted = ids.filter((id) => views.has(id) || (ids.length <= BURST && id > oldest));
+  await Promise.all(wanted.slice(0, BURST).map(look));
 }
 
 async function look(id) {
@@ -162,14 +161,13 @@ async function look(id) {
 async function refresh() {
   const page = await call(`jobs?limit=${PAGE}`).catch(() => null);
   if (!page) return;
-  if (!page.items.some(({ id }) => views.has(id))) {
-    // the first page, or so many new jobs that some between are missing
-    cursor = page.next_cursor;
-    for (const { job } of views.values()) if (!job.draft && job.id !== selected) forget(job.id);
-  }
+  const gap = paged && !page.items.some(({ id }) => views.has(id)); // so many are new that some between are missing
+  if (gap) for (const { id, draft } of jobs()) if (!draft && id !== selected) forget(id);
+  if (gap || !paged) cursor = page.next_cursor;
+  paged = true;
   page.items.forEach(merge);
   const fresh = new Set(page.items.map(({ id }) => id));
-  for (const { job } of views.values()) if (atWork(job) && !job.draft && !fresh.has(job.id)) ask(job.id);
+  for (const job of jobs()) if (atWork(job) && !job.draft && !fresh.has(job.id)) ask(job.id);
   showLists();
 }
 
@@ -192,25 +190,16 @@ setInterval(() => {
 // ------------------------------------------------------------------------------------------------ what hands do
 
 async function submit(request) {
-  const at = new Date(now()).toISOString();
-  const draft = {
-    ...request,
-    draft: true,
-    id: `~${++drafts}`,
-    status: "pending",
-    message: "Sending",
-    progress: null,
-    artifacts: [],
-  };
-  select(merge({ ...draft, created_at: at, updated_at: at }).id);
+  const [id, at] = [`~${++drafts}`, new Date(now()).toISOString()];
+  merge({ ...request, ...UNSENT, id, created_at: at, updated_at: at });
+  select(id);
   bringStage();
   try {
-    const waits = () =>
-      merge({ ...views.get(draft.id).job, message: "The server is away. It is sent once it is back" });
+    const waits = () => merge({ ...views.get(id).job, message: "The server is away. It is sent once it is back" });
     const job = merge(await send(request, waits));
-    if (selected === draft.id) select(job.id);
+    if (selected === id) select(job.id);
   } finally {
-    forget(draft.id);
+    forget(id);
   }
 }
 
@@ -236,7 +225,7 @@ $("gallery").onkeydown = ({ key, target }) => {
   target.closest("li")?.[step]?.firstChild.focus();
 };
 addEventListener("beforeunload", (event) => {
-  if ([...views.values()].some(({ job }) => job.draft)) event.preventDefault();
+  if (jobs().some(({ draft }) => draft)) event.preventDefault();
 });
 setUp(submit);
 setUpExamples();

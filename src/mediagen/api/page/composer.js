@@ -8,13 +8,18 @@ const MOST_PICTURES = 4;
 const TWICE_MS = 500; // a second submit so soon is a double click, and would be paid for
 
 const $ = (id) => document.getElementById(id);
-const refuse = (text) => ($("refusal").hidden = !($("refusal").textContent = text));
 let models = [];
 let submittedAt = 0;
 
 const model = () => models.find(({ id }) => id === $("model").value) ?? models[0];
 const properties = () => model()?.input_schema.properties ?? {};
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`)?.value;
+
+function refuse(text) {
+  $("refusal").textContent = text;
+  $("refusal").hidden = !text;
+  $("refusal").scrollIntoView({ block: "nearest" });
+}
 
 export function setModels(items) {
   if (JSON.stringify(items) === JSON.stringify(models)) return; // what has the focus keeps it
@@ -65,16 +70,18 @@ function choices(name, values, usual) {
   $(`${name}-choices`).replaceChildren(...values.map(choice));
 }
 
+function missing(id, text) {
+  refuse(text);
+  $(id).focus();
+  return null;
+}
+
 // Return the request, or null after saying what is missing.
 function asked() {
   const [prompt, seed, shape, count] = [$("prompt").value, $("seed").value.trim(), chosen("shape"), chosen("count")];
-  refuse(
-    !prompt.trim() ? "Write a prompt first." : /^\d*$/.test(seed) ? "" : "The seed must be a whole number, or nothing.",
-  );
-  if (!$("refusal").hidden) {
-    $(prompt.trim() ? "seed" : "prompt").focus();
-    return null;
-  }
+  if (!prompt.trim()) return missing("prompt", "Write a prompt first.");
+  if (!/^\d*$/.test(seed)) return missing("seed", "The seed must be a whole number, or nothing.");
+  refuse("");
   const offered = properties();
   const parameters = {};
   if (shape && offered.aspect_ratio) parameters.aspect_ratio = shape;

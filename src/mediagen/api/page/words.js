@@ -30,17 +30,15 @@ export function words(job) {
   if (job.status === "completed") return `Made in ${span(took(job))}`;
   if (!atWork(job)) return job.status === "failed" ? "Failed" : "Canceled";
   if (job.cancel_requested) return "Canceling";
-  const message = job.message[0].toUpperCase() + job.message.slice(1);
-  const wait = Date.parse(job.next_try_at) - now();
-  if (!(wait > 0)) return message;
-  const tries = `(${job.attempt + 1} of ${job.max_attempts})`;
-  return `${message.replace(/[.\s]+$/, "")}. Trying again in ${span(Math.ceil(wait / 1000) * 1000)} ${tries}`;
+  return job.message[0].toUpperCase() + job.message.slice(1);
 }
 
 // `others` are jobs that tell what is usual.
 export function since(job, others) {
   if (!atWork(job)) return ago(job.completed_at);
   const elapsed = `${span(Math.floor((now() - Date.parse(job.created_at)) / 1000) * 1000)} so far`;
+  const wait = Math.ceil((Date.parse(job.next_try_at) - now()) / 1000);
+  if (wait > 0) return `Trying again in ${span(wait * 1000)} (${job.attempt + 1} of ${job.max_attempts}), ${elapsed}`;
   const same = others.filter((other) => other.status === "completed" && other.model === job.model);
   const usual = same.map(took).sort((a, b) => a - b)[same.length >> 1];
   return usual ? `${elapsed}, usually ${span(Math.ceil(usual / 1000) * 1000)}` : elapsed;

@@ -111,6 +111,7 @@ def _jobs() -> None:
     )
     _partial_index("jobs_due", "jobs", ["run_at"], "finished_at IS NULL")
     _partial_index("jobs_queue", "jobs", ["provider", sa.text("priority DESC"), "run_at"], "state = 'queued'")
+    _partial_index("jobs_leased", "jobs", ["lease_owner"], "lease_owner IS NOT NULL")
     op.create_index("jobs_by_state", "jobs", ["owner", "state", "id"])
     op.create_index("jobs_by_owner", "jobs", ["owner", "id"])
     op.create_index("jobs_finished", "jobs", ["finished_at"])

@@ -1,0 +1,233 @@
+"""PostgreSQL as the job store: the same functions, many writers, and a wire on which every commit is heard.
+
+A commit that appended events also notifies (`LISTEN`/`NOTIFY`), so that readers and workers in other processes
+know within a millisecond. A lost notification loses nothing: everybody also looks now and then.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from mediagen.clock import Clock, SystemClock
+from mediagen.db.dialect import CHANNEL
+from mediagen.db.engine import Connection, Database, Transaction
+from mediagen.errors import SettingsError, StorageFull, Unavailable
+
+T = TypeVar("T")
+
+_POOL = 16
+_POOL_WAIT_S = 5.0
+_TRIES = 3  # of a transaction that the server refused because of another one
+_RELISTEN_S = 1.0
+_OPTIONS = " ".join(
+    f"-c {name}={value}"
+    for name, value in {
+        "statement_timeout": "15s",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "15s",
+        "synchronous_commit": "on",
+        "default_transaction_isolation": "read\\ committed",
+        "timezone": "UTC",
+    }.items()
+)
+_COLLISIONS = frozenset({"40001", "40P01"})  # serialization failure, deadlock: nothing was kept, try again
+_FULL = frozenset({"53100"})  # disk full
+_UNAVAILABLE_CLASSES = (
+    "08",
+    "53",
+    "57",
+    "58",
+    "55",
+    "25",
+)  # connection, resources, operator, system, lock, state
+
+
+class _ServerClock(SystemClock):
+    """The server's clock within one transaction: asked once, then counted on."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._asked: tuple[int, float] | None = None
+
+    def now_ms(self) -> int:
+        if self._asked is None:
+            query = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            self._asked = (int(self._connection.execute(query).scalar_one()), time.monotonic())
+        base_ms, since = self._asked
+        return base_ms + int((time.monotonic() - since) * 1000)
+
+
+class PostgresDatabase(Database):
+    """A pool of connections to one server."""
+
+    name = "postgresql"
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        super().__init__()
+        self.url = normalized(url)
+        self._clock = clock
+        self._engine: AsyncEngine | None = None
+        self._listening: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._engine = create_async_engine(
+            self.url,
+            pool_size=_POOL,
+            max_overflow=0,
+            pool_timeout=_POOL_WAIT_S,
+            pool_pre_ping=True,
+            connect_args={"options": _OPTIONS, "connect_timeout": 5, "application_name": "mediagen"},
+        )
+        try:
+            await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
+        except Unavailable as error:
+            raise SettingsError(f"DATABASE_URL: {shown(self.url)} does not answer: {error}") from error
+        self._listening = asyncio.create_task(self._listen(), name="database events")
+
+    async def transact(self, fn: Transaction[T]) -> T:
+        for _ in range(_TRIES - 1):
+            with suppress(_Collision):
+                return await self._committed_once(fn)
+        try:
+            return await self._committed_once(fn)
+        except _Collision as error:
+            raise Unavailable("The database is too busy with other changes to the same job") from error
+
+    async def _committed_once(self, fn: Transaction[T]) -> T:
+        result = await self._run(fn, writes=True)
+        self._committed()
+        return result
+
+    async def read(self, fn: Transaction[T]) -> T:
+        return await self._run(fn, writes=False)
+
+    async def _run(self, fn: Transaction[T], *, writes: bool) -> T:
+        if self._engine is None:
+            raise Unavailable("The database is closed; the process is stopping")
+        try:
+            async with self._engine.connect() as connection:
+                if not writes:
+                    await connection.execute(_READ_ONLY)
+                result = await connection.run_sync(_timed(fn))
+                await (connection.commit() if writes else connection.rollback())
+                return result
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            raise _translated(error) from error
+
+    async def _listen(self) -> None:
+        """Hear the commits of other processes; after a break listen again and take it that something was missed."""
+        while True:
+            with suppress(psycopg.Error, OSError):
+                async with await psycopg.AsyncConnection.connect(
+                    self._conninfo, autocommit=True
+                ) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    self._heard()
+                    async for _ in connection.notifies():
+                        self._heard()
+            await asyncio.sleep(_RELISTEN_S)
+
+    @asynccontextmanager
+    async def presence(self, name: str) -> AsyncIterator[None]:
+        """Hold a session's advisory lock: the server drops it with the session, within moments of a death."""
+        holding = asyncio.create_task(self._hold(name), name="sign of life")
+        try:
+            yield
+        finally:
+            holding.cancel()
+            with suppress(asyncio.CancelledError):
+                await holding
+
+    async def _hold(self, name: str) -> None:
+        while True:
+            with suppress(psycopg.Error, OSError):
+                async with await psycopg.AsyncConnection.connect(
+                    self._conninfo, autocommit=True
+                ) as connection:
+                    await connection.execute("SELECT pg_advisory_lock(%s, %s)", (_SIGNS, _sign(name)))
+                    async for (
+                        _
+                    ) in connection.notifies():  # nothing is listened to: it ends when the session does
+                        pass
+            await asyncio.sleep(_RELISTEN_S)
+
+    async def dead(self, names: Sequence[str]) -> list[str]:
+        if not names:
+            return []
+        held = await self.read(lambda c: set(c.execute(_HELD, {"class": _SIGNS}).scalars()))
+        return [name for name in names if _sign(name) & 0xFFFFFFFF not in held]
+
+    @property
+    def _conninfo(self) -> str:
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+
+_READ_ONLY = text("SET TRANSACTION READ ONLY")
+_SIGNS = 7_231_002
+_HELD = text("SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = :class AND granted")
+
+
+def _sign(name: str) -> int:
+    """Return the 32-bit number that stands for a worker's name; a collision only delays a rescue."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], signed=True)
+
+
+class _Collision(Exception):
+    """The server refused a transaction because of another one; nothing of it was kept."""
+
+
+def _timed(fn: Transaction[T]) -> Callable[[Connection], T]:
+    def run(connection: Connection) -> T:
+        connection.info["clock"] = _ServerClock(connection)
+        return fn(connection)
+
+    return run
+
+
+def _translated(error: Exception) -> Exception:
+    """Return what callers know: try again at once, try again later, or the error itself."""
+    code = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    if code in _COLLISIONS:
+        return _Collision()
+    if code in _FULL:
+        return StorageFull("The database's disk is full")
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    unreachable = isinstance(error, (PoolTimeout, OSError)) or (
+        isinstance(error, OperationalError) and not code
+    )
+    if lost or unreachable or code.startswith(_UNAVAILABLE_CLASSES):
+        return Unavailable("The database can't be used now; it does not answer or is restarting")
+    return error
+
+
+def normalized(url: str) -> URL:
+    """Return the URL for the one driver we use, whatever form was pasted. Raises `SettingsError`."""
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] not in ("postgres", "postgresql") or not rest:
+        raise SettingsError(
+            f"DATABASE_URL names a {scheme!r} database; use postgresql://user:password@host/name"
+        )
+    return make_url(f"postgresql+psycopg://{rest}")
+
+
+def shown(url: URL) -> str:
+    """Return the URL without its password."""
+    return url.render_as_string(hide_password=True)
