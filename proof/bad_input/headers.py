@@ -54,7 +54,10 @@ _VALUES: dict[str, list[bytes]] = {
         b"http://localhost http://evil.example", b"x" * 100_000, b"javascript:x", b"//localhost",
         b"http://[v1.x]", b"http://\xff",
     ],
-    "Sec-Fetch-Site": [b"", b"cross-site", b"same-site", b"same-origin", b"none", b"None", b"x", b"same-origin, cross-site"],
+    "Sec-Fetch-Site": [
+        b"", b"cross-site", b"same-site", b"same-origin", b"none", b"None", b"x",
+        b"same-origin, cross-site",
+    ],
     "Accept": [
         b"", b"*/*", b"text/html", b"application/xml", b"text/event-stream", b"application/json;q=0",
         b"*/*;q=0", b"x", b";", b"\xff",

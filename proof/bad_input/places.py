@@ -6,6 +6,7 @@ The operations are read from the running server's own document, so that a new on
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -97,7 +98,7 @@ def cases(operation: Operation, known: Mapping[str, str], values: Iterable[Value
                 operation=operation,
                 place=place,
                 value=value,
-                request=_bind(build, operation, known, value),
+                request=partial(build, _Request(operation, known), value),
                 method=_method(operation, value),
             )
 
@@ -108,11 +109,11 @@ Build = Callable[["_Request", Value], bytes]
 def _places(operation: Operation, value: Value) -> Iterator[tuple[str, Build]]:
     match value.kind:
         case Kind.HEADER:
-            yield "headers", lambda request, v: request.raw(lines=v.raw, drops=v.drops)
+            yield "headers", _put_lines
         case Kind.LINE:
-            yield "request line", lambda request, v: request.raw(line=v.raw)
+            yield "request line", _put_line
         case Kind.BODY:
-            yield "body", lambda request, v: request.raw(body=v.raw)
+            yield "body", _put_body
         case Kind.PATH:
             yield from _in_path(operation)
         case Kind.QUERY:
@@ -122,37 +123,54 @@ def _places(operation: Operation, value: Value) -> Iterator[tuple[str, Build]]:
             if value.text is not None and len(value.text) <= _MOST_TARGET_BYTES:
                 yield from _in_path(operation)
                 yield from _in_query(operation)
-                yield from _in_headers()
+                yield from ((f"header {name}", partial(_put_header, name)) for name in _TEXT_HEADERS)
 
 
 def _in_path(operation: Operation) -> Iterator[tuple[str, Build]]:
     for name in _names(operation.path):
-        yield f"path {name}", lambda request, v, name=name: request.raw(segments={name: _escaped(v)})  # type: ignore[misc]
+        yield f"path {name}", partial(_put_segment, name)
 
 
 def _in_query(operation: Operation) -> Iterator[tuple[str, Build]]:
     for name in (*operation.queries, "unknown"):
-        prefix = name.encode() + b"="
-        yield f"query {name}", lambda request, v, prefix=prefix: request.raw(query=prefix + _escaped(v))  # type: ignore[misc]
-    yield "query", lambda request, v: request.raw(query=_escaped(v))
-
-
-def _in_headers() -> Iterator[tuple[str, Build]]:
-    for name in _TEXT_HEADERS:
-        start = name.encode() + b": "
-        yield (
-            f"header {name}",
-            lambda request, v, start=start: request.raw(lines=b"".join((start, _utf8(v), b"\r\n"))),
-        )  # type: ignore[misc]
+        yield f"query {name}", partial(_put_query, f"{name}=")
+    yield "query", partial(_put_query, "")
 
 
 def _in_body(operation: Operation, value: Value) -> Iterator[tuple[str, Build]]:
-    if operation.fields is None:
-        return
-    for slot in _slots(operation):
-        if slot.endswith("name") and value.kind is not Kind.TEXT:
-            continue
-        yield slot, lambda request, v, slot=slot: request.raw(body=_json_body(request.operation, slot, v))  # type: ignore[misc]
+    if operation.fields is not None:
+        for slot in _slots(operation):
+            if value.kind is Kind.TEXT or not slot.endswith(" name"):
+                yield slot, partial(_put_field, slot)
+
+
+def _put_lines(request: "_Request", value: Value) -> bytes:
+    return request.raw(lines=value.raw, drops=value.drops)
+
+
+def _put_line(request: "_Request", value: Value) -> bytes:
+    return request.raw(line=value.raw)
+
+
+def _put_body(request: "_Request", value: Value) -> bytes:
+    return request.raw(body=value.raw)
+
+
+def _put_segment(name: str, request: "_Request", value: Value) -> bytes:
+    return request.raw(segments={name: _escaped(value)})
+
+
+def _put_query(start: str, request: "_Request", value: Value) -> bytes:
+    return request.raw(query=start.encode() + _escaped(value))
+
+
+def _put_header(name: str, request: "_Request", value: Value) -> bytes:
+    line = name.encode() + b": " + _utf8(value) + b"\r\n"
+    return request.raw(lines=line, drops=frozenset({name.lower()}))
+
+
+def _put_field(slot: str, request: "_Request", value: Value) -> bytes:
+    return request.raw(body=_json_body(request.operation, slot, value))
 
 
 def _slots(operation: Operation) -> Iterator[str]:
@@ -204,10 +222,6 @@ def _names(path: str) -> list[str]:
 def _method(operation: Operation, value: Value) -> str:
     method = value.raw.split(b" ")[0].decode("latin-1") if value.kind is Kind.LINE else ""
     return "HEAD" if method == "HEAD" or (operation.method == "HEAD" and method in ("", "METHOD")) else "GET"
-
-
-def _bind(build: Build, operation: Operation, known: Mapping[str, str], value: Value) -> Callable[[], bytes]:
-    return lambda: build(_Request(operation, known), value)
 
 
 class _Request:

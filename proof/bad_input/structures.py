@@ -34,9 +34,10 @@ _NOT_JSON = [
     "<xml/>", "---",
     "!!python/object:os.system",
 ]  # fmt: skip
+_DEPTHS = (10, 61, 62, 63, 64, 65, 66, 200, 1000, 5000)
 _LARGE = {
-    **{f"{depth:,} arrays in one another": _nested("[", "]", depth) for depth in (10, 61, 63, 64, 65, 66, 200, 1000, 5000)},
-    **{f"{depth:,} objects in one another": _nested('{"a":', "}", depth, "1") for depth in (10, 62, 64, 65, 1000, 5000)},
+    **{f"{depth:,} arrays in one another": _nested("[", "]", depth) for depth in _DEPTHS},
+    **{f"{depth:,} objects in one another": _nested('{"a":', "}", depth, "1") for depth in _DEPTHS},
     "100,000 arrays in one another": _nested("[", "]", 100_000),
     "100,000 arrays opened": "[" * 100_000,
     "5,000 objects opened": '{"a":' * 5000,

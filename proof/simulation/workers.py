@@ -98,7 +98,7 @@ class Worker:
             self._around.ring(1_000)
             return
         for job in claimed.jobs:
-            self._around.tell(self.name, f"claims {job.id} ({job.state})")
+            self._around.tell(self.name, f"claims {job.id} ({job.state}), epoch {job.lease_epoch}")
             self._running[self._spawn(job.id, steps.run(self._ports, job), self._ended)] = job
         if claimed.jobs:
             self._around.ring(0)

@@ -77,8 +77,8 @@ class Runtime:
             stack.push_async_callback(fetcher.close)
             providers = load_registry(ProviderContext(settings=settings, clock=clock, fetcher=fetcher))
             stack.push_async_callback(providers.close)
-            broker = InProcessBroker()
-            db.on_change(lambda: broker.ring(""))
+            broker = build_broker(settings)
+            db.on_change(broker.wake)
             stack.push_async_callback(broker.close)
             feed = Feed(db)
             stack.push_async_callback(feed.close)
@@ -140,6 +140,21 @@ def build_links(settings: Settings) -> Links:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     own = f"http://{host}:{settings.port}"
     return Links(prefix=settings.api_v1_prefix, base_url=settings.public_url.rstrip("/") or own)
+
+
+def celery_url(settings: Settings) -> str:
+    """Return what Celery's messages travel over; empty for none."""
+    return settings.celery_broker_url or settings.redis_url
+
+
+def build_broker(settings: Settings) -> Broker:
+    """Return the broker that the settings name."""
+    url = celery_url(settings)
+    if not url:
+        return InProcessBroker()
+    from mediagen.brokers.celery import CeleryBroker  # 0.3 s to import, and only where it is used
+
+    return CeleryBroker(url)
 
 
 def build_storage(settings: Settings) -> Storage:

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "", description="Redis that wakes workers; empty wakes them inside the process.", repr=False
     )
+    celery_broker_url: str = Field(
+        "", repr=False, description="Broker of Celery where it is not REDIS_URL, such as amqp://host."
+    )
 
     # --- storage
     storage_type: Literal["local", "s3"] = Field("local", description="Where artifacts lie.")

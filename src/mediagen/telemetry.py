@@ -2,7 +2,7 @@
 
 Event names, all of them: server.started server.stopping worker.started worker.draining
 worker.database_unavailable step.lease_lost step.failed step.crashed chore.failed chore.crashed
-webhook.delivered webhook.pending webhook.dead provider.mock_mode request.crashed leases.freed
+webhook.delivered webhook.pending webhook.dead provider.mock_mode request.crashed leases.freed broker.unreachable
 """
 
 import logging

@@ -113,8 +113,7 @@ async def test_following_gives_up_a_server_that_stays_away() -> None:
 
     async with remote(handler) as server:
         with pytest.raises(Unavailable, match="does not answer"):
-            async for _ in server.follow(JOB["id"]):
-                raise AssertionError("nothing was sent")
+            await anext(server.follow(JOB["id"]))
 
 
 @pytest.mark.parametrize(
@@ -147,12 +146,12 @@ async def test_an_id_can_not_lead_to_another_address() -> None:
 
     async def handler(request: web.Request) -> web.StreamResponse:
         paths.append(request.raw_path)
-        return problem(404, "not_found", "Job not found")
+        return web.json_response({})
 
     async with remote(handler) as server:
         with pytest.raises(NotFound):
-            await server.get("../../secret?x=1")
-    assert paths == [f"{API}/jobs/..%2F..%2Fsecret%3Fx%3D1"]
+            await server.get("../../../secrets-of-the-server/......")
+    assert paths == []
 
 
 @pytest.mark.parametrize("fault", ["other bytes", "cut off"])

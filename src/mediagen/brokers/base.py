@@ -1,17 +1,32 @@
 """What a broker is: it wakes workers. It carries job ids, never jobs; losing every message loses no job."""
 
+import asyncio
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import ClassVar
 
 
 class Broker(ABC):
-    """A doorbell from those who submit to those who work."""
+    """A doorbell from those who submit to those who work. One instance per process."""
 
     name: ClassVar[str]
 
-    @abstractmethod
+    def __init__(self) -> None:
+        self._bell = asyncio.Event()
+
     def ring(self, job_id: str) -> None:
-        """Wake a worker, best effort: returns at once, never raises, may be lost or come twice."""
+        """Wake workers, best effort: returns at once, never raises, may be lost or come twice."""
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the worker of this process only."""
+        self._bell.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return at the next ring heard in this process, or after `timeout_s` seconds; rings are coalesced."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._bell.wait(), timeout_s)
+        self._bell.clear()
 
     @abstractmethod
     async def check(self) -> str:

@@ -5,6 +5,7 @@ inside this process is in `embedded.py`: it costs most of a second to import, wh
 """
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -36,7 +37,7 @@ NEWEST = 100
 
 ENDED = frozenset({"completed", "failed", "canceled"})
 
-_UUID_CHARACTERS = 36
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LEAST_PART = 6
 _PATIENCE_S = 60.0  # a server that is restarted is back by then
 _CHUNK_BYTES = 1024**2
@@ -123,7 +124,7 @@ class Installation(ABC):
     async def resolve(self, part: str) -> str:
         """Return the id that starts or ends with `part`, which has 6 characters at least."""
         part = part.strip().lower()
-        if len(part) == _UUID_CHARACTERS:
+        if _UUID.fullmatch(part):
             return part
         if len(part) < _LEAST_PART:
             raise InvalidRequest(
@@ -201,17 +202,17 @@ class Remote(Installation):
     async def _changes(self, job_id: str, reader: "_Events") -> AsyncGenerator[Json, None]:
         """Yield the job at each event of one connection, and when that has ended."""
         headers = {"Last-Event-ID": reader.last, "Accept": "text/event-stream"}
-        path = f"/jobs/{quote(job_id)}/events"
+        path = f"/jobs/{_checked(job_id)}/events"
         async with self._request("GET", path, headers=headers, timeout=_STREAM) as response:
             async for line in response.content:
                 if reader.take(line):
-                    yield await self._json("GET", f"/status/{quote(job_id)}")
-        job = await self._json("GET", f"/status/{quote(job_id)}")
+                    yield await self._json("GET", f"/status/{_checked(job_id)}")
+        job = await self._json("GET", f"/status/{_checked(job_id)}")
         if job["status"] in ENDED:
             yield job
 
     async def fetch(self, artifact: Json) -> AsyncGenerator[bytes, None]:
-        path = f"/media/{quote(artifact['key'])}"
+        path = f"/media/{quote(artifact['key'], safe='')}"
         async with self._request("GET", path, timeout=_STREAM) as response:
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
                 yield chunk
@@ -223,16 +224,16 @@ class Remote(Installation):
         return items
 
     async def get(self, job_id: str) -> Json:
-        return await self._json("GET", f"/jobs/{quote(job_id)}")
+        return await self._json("GET", f"/jobs/{_checked(job_id)}")
 
     async def cancel(self, job_id: str) -> Json:
-        return await self._json("POST", f"/jobs/{quote(job_id)}/cancel")
+        return await self._json("POST", f"/jobs/{_checked(job_id)}/cancel")
 
     async def retry(self, job_id: str) -> Json:
-        return await self._json("POST", f"/jobs/{quote(job_id)}/retry")
+        return await self._json("POST", f"/jobs/{_checked(job_id)}/retry")
 
     async def delete(self, job_id: str) -> None:
-        async with self._request("DELETE", f"/jobs/{quote(job_id)}"):
+        async with self._request("DELETE", f"/jobs/{_checked(job_id)}"):
             return
 
     async def _json(self, method: str, path: str, **options: Any) -> Json:
@@ -258,6 +259,13 @@ class Remote(Installation):
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"{self.where} does not answer ({_reason(error)})") from error
+
+
+def _checked(job_id: str) -> str:
+    """Return the id; what is none can't lead to another address."""
+    if not _UUID.fullmatch(job_id):
+        raise NotFound("Job not found")
+    return job_id
 
 
 @dataclass

@@ -57,7 +57,9 @@ def migrate_postgres(url: str) -> bool:
     try:
         with engine.connect() as connection:
             if (connection.dialect.server_version_info or (0,)) < _OLDEST_POSTGRES:
-                raise SettingsError(f"DATABASE_URL: {shown(target)} is older than PostgreSQL {_OLDEST_POSTGRES[0]}")
+                raise SettingsError(
+                    f"DATABASE_URL: {shown(target)} is older than PostgreSQL {_OLDEST_POSTGRES[0]}"
+                )
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
             return _upgrade(connection)
     except DatabaseError as error:

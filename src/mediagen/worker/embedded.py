@@ -1,4 +1,4 @@
-"""The worker inside another process: the server's, or a single command's."""
+"""The worker inside a process: the server's, a command's, or Celery's."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from mediagen.brokers.inprocess import InProcessBroker
 from mediagen.jobs.retry import Backoff
 from mediagen.runtime import Runtime
 from mediagen.worker.looks import Looks
@@ -40,9 +39,8 @@ async def working(runtime: Runtime) -> AsyncIterator[Worker]:
 
 
 def build_worker(runtime: Runtime) -> Worker:
-    """Return a worker over the runtime's parts, woken by the in-process broker."""
-    settings, broker = runtime.settings, runtime.broker
-    assert isinstance(broker, InProcessBroker)
+    """Return a worker over the runtime's parts, woken by the broker."""
+    settings = runtime.settings
     ports = Ports(
         db=runtime.db,
         clock=runtime.clock,
@@ -59,7 +57,7 @@ def build_worker(runtime: Runtime) -> Worker:
         lease_s=settings.lease_s,
         policies=runtime.policies(),
     )
-    return Worker(ports, config, broker.wait, lambda: broker.ring(""))
+    return Worker(ports, config, runtime.broker.wait, runtime.broker.wake)
 
 
 def build_maintenance(runtime: Runtime, worker: Worker) -> Maintenance:

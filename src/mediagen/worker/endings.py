@@ -197,6 +197,10 @@ def park(connection: Connection, job: Job, record: CallRecord) -> None:
 
 def unknown(connection: Connection, job: Job, message: str) -> None:
     """End a job of which nobody can tell whether it was bought. It is not bought again."""
+    call = calls.live(connection, job.id)
+    if call is not None and call.provider_ref is not None:  # a webhook told in the meantime
+        look_again(connection, job, 0)
+        return
     fail(
         connection,
         job,

@@ -14,9 +14,9 @@ The protocol and its proof: docs/explanation/never-pay-twice.md.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from mediagen.db.engine import Connection
-from mediagen.errors import LeaseLost, PredictionGone, ProviderError
-from mediagen.jobs import calls, gates
+from mediagen.db.engine import Connection, now_ms
+from mediagen.errors import LeaseLost, PredictionGone, ProviderError, Unavailable
+from mediagen.jobs import calls, events, gates
 from mediagen.jobs.calls import SEND_WITHIN_MS
 from mediagen.jobs.model import CallRecord, EventType, Job
 from mediagen.jobs.repository import transition
@@ -51,6 +51,8 @@ Step = Callable[[Ports, Job, Prediction | None], Awaitable[Next | None]]
 POISON_CLAIMS = 10
 """Claims in a row without a durable step forward after which a job is taken to kill its workers."""
 
+_STORAGE_PAUSE_S = 5.0
+
 POISONED = "The job brought its worker down again and again; nothing more is tried"
 
 
@@ -82,19 +84,18 @@ async def submit(ports: Ports, job: Job, _: Prediction | None) -> Next | None:
 
 
 def _intend(connection: Connection, ports: Ports, job: Job, call_id: str) -> CallRecord:
-    record = calls.intend(connection, job, call_id, int(ports.timing.job_timeout_s * 1000))
-    transition(
+    transition(  # first, so that a worker that comes too late learns that, not that another call is live
         connection,
         job.lease,
         JobState.SUBMITTING,
         keep_lease=True,
-        event=EventType.SUBMITTED,
-        data={"provider": job.provider, "call": record.seq},
-        started_at=job.started_at or record.created_at,
+        started_at=job.started_at or now_ms(connection),
         note=f"Sending to {job.provider}",
         error_code=None,
         error_message=None,
     )
+    record = calls.intend(connection, job, call_id, int(ports.timing.job_timeout_s * 1000))
+    events.append(connection, job.id, EventType.SUBMITTED, {"provider": job.provider, "call": record.seq})
     return record
 
 
@@ -122,6 +123,10 @@ async def _accepted(
         if calls.accept(connection, record.id, prediction.ref) is not calls.Acceptance.RECORDED:
             return None
         gates.resume(connection, job.provider)
+        if (
+            provider.capabilities.synchronous
+        ):  # all or nothing: a bare fact can't be followed, there is no get
+            return _wait(connection, ports, provider, job, record, prediction)
         try:
             with connection.begin_nested():
                 return _wait(connection, ports, provider, job, record, prediction)
@@ -133,9 +138,15 @@ async def _accepted(
 
 
 async def _spool(ports: Ports, provider: Provider, record: CallRecord, prediction: Prediction) -> None:
-    if await ports.keeper.spooled(record.id) is None:
-        parts = [await _read(provider, output) for output in prediction.outputs]
-        await ports.keeper.spool(record.id, parts)
+    """Keep the outputs, however long the storage takes: there may be no other copy."""
+    while True:
+        try:
+            if await ports.keeper.spooled(record.id) is None:
+                parts = [await _read(provider, output) for output in prediction.outputs]
+                await ports.keeper.spool(record.id, parts)
+            return
+        except Unavailable:
+            await ports.clock.sleep(_STORAGE_PAUSE_S)
 
 
 async def _read(provider: Provider, output: Output) -> bytes:
@@ -175,7 +186,7 @@ def _wait(
 def _on(job: Job, state: JobState | None, prediction: Prediction) -> Next | None:
     if state is not JobState.STORING:
         return None
-    return Next(job=replace(job, state=state), prediction=prediction)
+    return Next(job=replace(job, state=state, tries=0), prediction=prediction)
 
 
 # ---------------------------------------------------------------------------------------------- submitting
@@ -233,6 +244,15 @@ async def reconcile(ports: Ports, job: Job, _: Prediction | None) -> Next | None
         ports.first_looks.pop(record.id, None)
         adopted = endings.running(record.provider_ref)
         return await _accepted(ports, provider, job, record, adopted)
+    if provider.capabilities.synchronous:
+        try:
+            kept = await ports.keeper.spooled(record.id)
+        except Unavailable as error:
+            message = str(error)
+            await ports.db.transact(lambda c: endings.ask_again(c, ports, job, record, message))
+            return None
+        if kept is not None:  # its answer came, and the worker that got it could not write so
+            return await _accepted(ports, provider, job, record, endings.succeeded(record.id, kept))
     match provider.capabilities.dedupe:
         case Dedupe.KEY:
             return await _join(ports, provider, job, record)
@@ -245,9 +265,6 @@ async def reconcile(ports: Ports, job: Job, _: Prediction | None) -> Next | None
 
 async def _join(ports: Ports, provider: Provider, job: Job, record: CallRecord) -> Next | None:
     """Send the create again with the same key: it joins the first one, if there is one."""
-    kept = await ports.keeper.spooled(record.id)
-    if kept is not None:
-        return await _accepted(ports, provider, job, record, endings.succeeded(record.id, kept))
     call = call_of(ports, provider, job, record)
     outcome = await provider.create(call, send_by=ports.clock.monotonic() + SEND_WITHIN_MS / 1000)
     match outcome:
