@@ -22,7 +22,7 @@ from typing import Any
 import apsw
 from sqlalchemy import create_engine
 
-from mediagen.db import engine as product
+from mediagen.db import engine
 from proof.power_sqlite import Driver
 from proof.power_work import work
 
@@ -58,6 +58,7 @@ class Log:
     entries: list[Entry] = field(default_factory=list)
     numbers: dict[bytes, int] = field(default_factory=dict)  # hash of the content -> its newest commit
     commits: int = 0
+    pragmas: set[str] = field(default_factory=set)  # that the product set
 
     def committed(self, content: bytes) -> None:
         self.commits += 1
@@ -118,17 +119,24 @@ class _Disk(apsw.VFS):
 
 
 @contextmanager
-def recording(folder: Path, log: Log, instead: Mapping[str, str]) -> Iterator[None]:
+def recording(folder: Path, log: Log, instead: Mapping[str, str], checkpoint_pages: int) -> Iterator[None]:
     """Let every database that the product opens write through the log; `instead` replaces statements of it."""
     disk = _Disk(f"power-{id(log)}", folder, log)
-    driver = Driver(vfs=f"power-{id(log)}", committed=lambda db: log.committed(content(db)), instead=instead)
+    driver = Driver(
+        vfs=f"power-{id(log)}",
+        committed=lambda db: log.committed(content(db)),
+        instead=instead,
+        checkpoint_pages=checkpoint_pages,
+    )
+    product: Any = engine
     own = product.create_engine
-    product.create_engine = lambda url, **more: create_engine(url, module=driver, **more)  # type: ignore[assignment]
+    product.create_engine = lambda url, **more: create_engine(url, module=driver, **more)
     try:
         yield
     finally:
         product.create_engine = own
         disk.unregister()
+        log.pragmas |= driver.pragmas
 
 
 def content(db: Any) -> bytes:
@@ -290,10 +298,15 @@ def _number(log: Log, folder: Path, files: Mapping[str, bytes]) -> int | None:
             left.unlink()
 
 
-def record(folder: Path, seed: int, *, commits: int, instead: Mapping[str, str]) -> Log:
-    """Run the product in an empty folder until so many commits were made; return what it wrote."""
+def record(
+    folder: Path, seed: int, *, commits: int, checkpoint_pages: int, instead: Mapping[str, str]
+) -> Log:
+    """Run the product in an empty folder until so many commits were made; return what it wrote.
+
+    The log is brought into the database when it has so many pages; `instead` replaces statements.
+    """
     log, chance = Log(), random.Random(seed)
     log.numbers[hashlib.blake2b(digest_size=16).digest()] = 0  # nothing at all: before the first commit
-    with recording(folder, log, instead):
+    with recording(folder, log, instead, checkpoint_pages):
         asyncio.run(work(folder, chance, lambda: log.commits < commits))
     return log

@@ -25,14 +25,20 @@ class Driver:
     IntegrityError = sqlite3.IntegrityError
     OperationalError = sqlite3.OperationalError
 
-    def __init__(self, *, vfs: str, committed: Committed, instead: Mapping[str, str]) -> None:
+    def __init__(
+        self, *, vfs: str, committed: Committed, instead: Mapping[str, str], checkpoint_pages: int
+    ) -> None:
         """`committed` is called after each commit; statements that `instead` names are replaced."""
         self._vfs = vfs
+        self._checkpoint_pages = checkpoint_pages
         self.committed = committed
         self.instead = instead
+        self.pragmas: set[str] = set()  # that were set
 
     def connect(self, path: str, **_options: Any) -> "Connection":
-        return Connection(apsw.Connection(path, vfs=self._vfs), self)
+        db = apsw.Connection(path, vfs=self._vfs)
+        db.wal_autocheckpoint(self._checkpoint_pages)
+        return Connection(db, self)
 
 
 class Connection:
@@ -95,6 +101,8 @@ class Cursor:
             raise sqlite3.OperationalError(str(error)) from error
         self._rows = iter(rows)
         verb = statement.lstrip().partition(" ")[0].upper()
+        if verb == "PRAGMA" and "=" in statement:
+            driver.pragmas.add(statement.removeprefix("PRAGMA "))
         if verb in _CHANGES:
             self.rowcount, self.lastrowid = db.changes(), db.last_insert_rowid()
         if verb in ("COMMIT", "END") or (verb in _CHANGES and not db.in_transaction):

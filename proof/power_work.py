@@ -48,6 +48,7 @@ class _Shop:
         self.artifacts = ArtifactService(db, storage, Thumbnailer())
         settings = load_settings(data_dir=storage.root, max_retries=2)
         self.jobs = JobService(
+            storage=storage,
             db=db,
             clock=clock,
             providers=registry,

@@ -52,7 +52,8 @@ def choose(every: Sequence[Case], most: int, rng: Random) -> list[Case]:
     """Return `most` cases at random: first such that each value, then each place, has its turn; 0 takes all."""
     shuffled = rng.sample(every, len(every))
     seen: set[str] = set()
-    first, rest = [], []
+    first: list[Case] = []
+    rest: list[Case] = []
     for case in shuffled:
         keys = {case.value.label, f"{case.operation.label}, {case.place}"}
         (first if keys - seen else rest).append(case)
@@ -149,7 +150,7 @@ class Drive:
                 self._blame(Fault.NO_ANSWER, case, str(error))
             return
         self.report.count(case, _outcome(answer))
-        if fault := fault_of(answer, case.method):
+        if fault := fault_of(answer, case.method, api=case.operation.api):
             self._blame(fault, case, f"{answer.status} {answer.media_type} {answer.body[:300]!r}")
         after = self._rows.counts()
         if answer.status >= 400 and before != after:

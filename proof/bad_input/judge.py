@@ -9,6 +9,7 @@ from proof.bad_input.wire import Answer
 PROBLEM = "application/problem+json"
 # Said by the HTTP layer, which ends a connection that it does not understand before the API sees a request.
 _PARSER = b"Invalid HTTP request received."
+_NO_SOCKET = b"Failed to open a WebSocket connection"
 
 
 class Fault(StrEnum):
@@ -24,18 +25,18 @@ class Fault(StrEnum):
 
 def is_parsers(answer: Answer) -> bool:
     """Tell whether the HTTP layer refused, not the API."""
-    no_socket = answer.status == 403 and not answer.body and not answer.media_type
-    return (answer.status == 400 and answer.body == _PARSER) or no_socket
+    refused = (answer.status == 400 and answer.body == _PARSER) or (answer.status == 403 and not answer.body)
+    return answer.media_type == "text/plain" and (refused or answer.body.startswith(_NO_SOCKET))
 
 
-def fault_of(answer: Answer, method: str) -> Fault | None:
-    """Return what is wrong with the answer itself."""
+def fault_of(answer: Answer, method: str, *, api: bool) -> Fault | None:
+    """Return what is wrong with the answer itself; pages and their files may refuse in plain text."""
     if answer.status >= 500:
         return Fault.SERVER_ERROR
     if method == "HEAD" or is_parsers(answer):
         return None
     if answer.status >= 400:
-        return None if _is_problem(answer) else Fault.NO_PROBLEM
+        return Fault.NO_PROBLEM if api and not _is_problem(answer) else None
     if answer.media_type == "application/json" and json_of(answer) is None:
         return Fault.NO_JSON
     return None

@@ -29,6 +29,7 @@ class Operation:
     queries: tuple[str, ...] = ()
     fields: Mapping[str, Any] | None = None  # of its JSON body, with their schemas; None: it takes no body
     required: tuple[str, ...] = ()
+    api: bool = True  # False: a page for people, or a file of it
 
     @property
     def label(self) -> str:
@@ -74,20 +75,13 @@ def _operation(method: str, path: str, described: Mapping[str, Any]) -> Operatio
 
 
 def _unnamed(prefix: str) -> Iterator[Operation]:
-    yield Operation(
-        method="POST", path="/hooks/{provider}/{token}/{call_id}", fields={"id": {}}, required=("id",)
-    )
+    hook = "/hooks/{provider}/{token}/{call_id}"
+    yield Operation(method="POST", path=hook, fields={"id": {}}, required=("id",))
     yield Operation(method="HEAD", path=f"{prefix}/media/{{key}}", queries=("variant", "download"))
-    for path in (
-        "/",
-        "/docs",
-        "/redoc",
-        "/page/{file}",
-        f"{prefix}/openapi.json",
-        f"{prefix}/{{rest}}",
-        "/{rest}",
-    ):
-        yield Operation(method="GET", path=path, queries=("url", "x"))
+    for path in (f"{prefix}/openapi.json", f"{prefix}/{{rest}}", "/{rest}"):
+        yield Operation(method="GET", path=path)
+    for path in ("/", "/docs", "/redoc", "/page/{file}"):
+        yield Operation(method="GET", path=path, queries=("url", "configUrl"), api=False)
 
 
 def cases(operation: Operation, known: Mapping[str, str], values: Iterable[Value]) -> Iterator[Case]:

@@ -1,6 +1,5 @@
 """What must hold at the end: every job ended, nothing paid was dropped, both books agree."""
 
-
 from mediagen.jobs.states import TERMINAL, CallState, JobState
 from mediagen.providers.base import PredictionStatus
 from proof.simulation.book import Book, OutputFate, Sale
@@ -114,7 +113,9 @@ class Audit:
         if job.state == JobState.CANCELED:
             self._checker.violated(Kind.LOST, f"{job.id} was canceled although {sale.ref} had succeeded")
         elif not self._explained(job, sale, holder):
-            self._checker.violated(Kind.LOST, f"{job.id} failed as {job.error_code}, but {sale.ref} succeeded")
+            self._checker.violated(
+                Kind.LOST, f"{job.id} failed as {job.error_code}, but {sale.ref} succeeded"
+            )
 
     def _explained(self, job: JobRow, sale: Sale, holder: CallRow | None) -> bool:
         """Tell whether something really happened that the job's error code names."""
@@ -136,5 +137,3 @@ class Audit:
 
     def _expired(self, job: JobRow) -> bool:
         return job.finished_at is not None and job.finished_at >= job.expires_at
-
-

@@ -53,7 +53,9 @@ class Store:
     def reset(self, clock: Clock) -> None:
         """Start from the empty schema."""
         self.raw.execute("BEGIN")
-        for statement in self._emptying:  # far cheaper than a new connection, whose statements are compiled anew
+        for (
+            statement
+        ) in self._emptying:  # far cheaper than a new connection, whose statements are compiled anew
             self.raw.execute(statement)
         self.raw.execute("COMMIT")
         self._connection.info["clock"] = clock
@@ -97,7 +99,12 @@ class SimDatabase(Database):
     name = "simulated"
 
     def __init__(
-        self, store: Store, faults: Faults, delay: Callable[[], int], committed: Callable[[str], None], who: str
+        self,
+        store: Store,
+        faults: Faults,
+        delay: Callable[[], int],
+        committed: Callable[[str], None],
+        who: str,
     ) -> None:
         super().__init__()
         self._store = store
@@ -141,5 +148,3 @@ class SimDatabase(Database):
 
     async def close(self) -> None:
         return
-
-

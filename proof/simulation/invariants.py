@@ -196,7 +196,9 @@ class Checker:
         earlier = [other for other in self.sales_of(group) if other is not sale]
         open_ = [other for other in earlier if not self._known_failed(other)]
         if len(open_) >= len(group):
-            self.violated(Kind.TWICE, f"{sale.job_id} is bought as {sale.ref}, and had {open_[0].ref} already")
+            self.violated(
+                Kind.TWICE, f"{sale.job_id} is bought as {sale.ref}, and had {open_[0].ref} already"
+            )
         if len(earlier) >= sum(self.jobs[job_id].max_attempts for job_id in group):
             self.violated(Kind.TWICE, f"{sale.job_id} is bought more often than it may be attempted")
         late_ms = self._now() - self.intended[sale.call_id] - SEND_WITHIN_MS - NET_MS

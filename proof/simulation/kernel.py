@@ -163,7 +163,9 @@ class Kernel:
         self.now = 0
         self.steps = 0
         self.stopped = False
-        self.interferes: Callable[[Task], bool] | None = None  # may kill or freeze; True: the task does not go on
+        self.interferes: Callable[[Task], bool] | None = (
+            None  # may kill or freeze; True: the task does not go on
+        )
         self._rng = rng
         self._coming: list[tuple[int, float, int, Callable[[], None]]] = []
         self._made = 0

@@ -146,5 +146,3 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
 async def look(provider: Provider, call: Call) -> Prediction:
     """Look at one call; the shared looks of a real worker need an event loop."""
     return await provider.get(call)
-
-

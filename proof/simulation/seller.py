@@ -119,7 +119,9 @@ class Seller:
         if self._faults.strikes(Fault.FORGOTTEN):
             sale.forgotten = now + self._rng.randrange(20_000)
         self._book.sales.append(sale)
-        self._ledgers.tell("provider", f"sells {sale.ref} for {call.id}: it {fate}, ready at {ends / 1000:g} s")
+        self._ledgers.tell(
+            "provider", f"sells {sale.ref} for {call.id}: it {fate}, ready at {ends / 1000:g} s"
+        )
         self._ledgers.sold(sale)
         self._follow_up(sale)
         return sale

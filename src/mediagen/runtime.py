@@ -85,7 +85,13 @@ class Runtime:
             artifacts = ArtifactService(db, storage, Thumbnailer())
             stack.push_async_callback(artifacts.close)
             jobs = JobService(
-                db=db, clock=clock, providers=providers, broker=broker, feed=feed, settings=settings
+                storage=storage,
+                db=db,
+                clock=clock,
+                providers=providers,
+                broker=broker,
+                feed=feed,
+                settings=settings,
             )
             _say_mode(providers)
             return cls(

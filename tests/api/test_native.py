@@ -7,7 +7,8 @@ import json
 import pytest
 from PIL import Image
 
-from tests.api.conftest import API, Api
+from mediagen.settings import Settings
+from tests.api.conftest import API, Api, serving
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
 
@@ -336,3 +337,12 @@ async def test_the_feed_of_all_jobs_shows_every_event_once(api: Api) -> None:
             seen += [json.loads(line[6:]) for line in block.splitlines() if line.startswith("data: ")]
     assert len({event["id"] for event in seen}) == len(seen)
     assert {event["job_id"] for event in seen} == {job["id"] for job in jobs}
+
+
+async def test_jobs_are_refused_with_507_when_the_disk_is_nearly_full(settings: Settings) -> None:
+    full = settings.model_copy(update={"min_free_bytes": 2**60})
+    async with serving(full) as api:
+        status, headers, problem = await api.call("POST", f"{API}/generate", json={"prompt": "x"})
+        assert (status, problem["code"]) == (507, "storage_full")
+        assert headers["retry-after"].isdigit()
+        assert (await api.call("GET", f"{API}/jobs"))[0] == 200

@@ -23,6 +23,7 @@ READ = {
     "MAX_BODY_BYTES": ("2048", 2048),
     "DATABASE_URL": ("sqlite:////srv/jobs.db", "sqlite:////srv/jobs.db"),
     "REDIS_URL": ("redis://cache", "redis://cache"),
+    "CELERY_BROKER_URL": ("amqp://host", "amqp://host"),
     "STORAGE_TYPE": ("s3", "s3"),
     "STORAGE_PATH": ("/srv/files", Path("/srv/files")),
     "MAX_OUTPUT_BYTES": ("4096", 4096),
@@ -190,6 +191,7 @@ def test_settings_show_no_secret_when_printed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("DATABASE_URL", "postgresql://ann:s3cret@db/jobs")
     monkeypatch.setenv("REDIS_URL", "redis://:s3cret@cache")
+    monkeypatch.setenv("CELERY_BROKER_URL", "amqp://ann:s3cret@queue")
     shown = f"{load_settings()!r} {load_settings()!s}"
     assert SECRET not in shown
     assert "s3cret" not in shown

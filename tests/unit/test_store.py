@@ -14,6 +14,7 @@ from mediagen.providers.base import (
     PredictionStatus,
 )
 from mediagen.worker import steps
+from mediagen.worker.store import INVALID_TRIES
 from tests.fakes.scripted import PNG, ScriptedProvider
 from tests.unit.conftest import Engine
 
@@ -38,12 +39,12 @@ async def test_an_output_that_may_not_be_fetched_fails_the_job_at_once(engine: E
     assert (job.state, job.error_code, len(engine.provider.creates)) == (JobState.FAILED, "fetch_blocked", 1)
 
 
-async def test_a_cut_off_output_is_fetched_three_times_then_named_invalid(engine: Engine) -> None:
-    engine.provider.bytes.extend([PNG[:-12]] * 3)
+async def test_a_cut_off_output_is_fetched_some_times_then_named_invalid(engine: Engine) -> None:
+    engine.provider.bytes.extend([PNG[:-12]] * INVALID_TRIES)
     job_id = await engine.submit()
     await engine.work()
     engine.provider.end()
-    await engine.work_for(30)
+    await engine.work_for(200)
     job = (await engine.look(job_id)).job
     assert (job.state, job.error_code) == (JobState.FAILED, "output_invalid")
 

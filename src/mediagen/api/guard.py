@@ -32,38 +32,47 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
-        if refusal is not None:
-            await problem(403, refusal, code="forbidden")(scope, receive, send)
-            return
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        await self._app(scope, receive, send_safely)
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        answer = self._app if refusal is None else problem(403, refusal, code="forbidden")
+        await answer(scope, receive, send_safely)
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
-        host = headers.get("host", "")
-        if not self._known(host):
-            return f"This server does not answer for the host {host[:100]!r}; add it to ALLOWED_HOSTS"
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._known(hosts[0]):
+            host = ", ".join(hosts)[:100]
+            return f"This server does not answer for the host {host!r}; add it to ALLOWED_HOSTS"
         if method in _SAFE_METHODS:
             return None
-        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if not {"same-origin", "none"}.issuperset(headers.getlist("sec-fetch-site")):
             return "A page of another site may not change anything here"
-        origin = headers.get("origin")
-        if origin is not None and not self._known(urlsplit(origin).netloc):
-            return f"A page of {origin[:100]!r} may not change anything here; add its host to ALLOWED_HOSTS"
+        for origin in headers.getlist("origin"):
+            if not self._known(_netloc(origin)):
+                return (
+                    f"A page of {origin[:100]!r} may not change anything here; add its host to ALLOWED_HOSTS"
+                )
         return None
 
     def _known(self, host: str) -> bool:
         return "*" in self._hosts or _name(host) in self._hosts
 
 
+def _netloc(origin: str) -> str:
+    """Return host and port of an origin; nothing of a malformed one."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
 def _name(host: str) -> str:
     """Return the host name of a Host header, lower case, without the port."""
     name, colon, port = host.rpartition(":")
-    if colon and port.isdigit() and not (name.count(":") and not name.endswith("]")):
+    if colon and port.isascii() and port.isdigit() and not (name.count(":") and not name.endswith("]")):
         host = name
     return host.lower()

@@ -6,6 +6,7 @@ row. A kill between any two of these leaves at most a file that the same step wr
 
 import asyncio
 import base64
+import errno
 import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +19,7 @@ from mediagen.artifacts import media, repository
 from mediagen.artifacts.model import Artifact, ThumbnailState, storage_key, thumbnail_key
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.db.engine import Database
-from mediagen.errors import InvalidMedia, NotFound
+from mediagen.errors import InvalidMedia, NotFound, StorageFull
 from mediagen.safefetch import Download
 from mediagen.storages.base import Storage
 
@@ -73,8 +74,10 @@ class ArtifactService:
                     await asyncio.to_thread(_write, file, digest, bytes(buffer))
                     buffer.clear()
             await asyncio.to_thread(_write, file, digest, bytes(buffer), last=True)
-        except BaseException:
+        except BaseException as error:
             _discard(file)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("The disk of the temporary files is full") from error
             raise
         return Received(path=Path(file.name), sha256=digest.hexdigest(), size_bytes=size)
 
@@ -147,6 +150,7 @@ class ArtifactService:
         try:
             await self._copy_out(artifact, source)
             made = await self._thumbnailer.make(source, target)
+            await self._storage.delete(thumbnail_key(artifact.key))  # of a run that was cut off
             await self._storage.put(thumbnail_key(artifact.key), target)
         except (InvalidMedia, NotFound):
             return ThumbnailState.NONE, None

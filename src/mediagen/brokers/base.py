@@ -25,7 +25,8 @@ class Broker(ABC):
     async def wait(self, timeout_s: float) -> None:
         """Return at the next ring heard in this process, or after `timeout_s` seconds; rings are coalesced."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._bell.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for() loses a cancellation that meets a ring
+                await self._bell.wait()
         self._bell.clear()
 
     @abstractmethod

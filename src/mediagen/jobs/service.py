@@ -22,6 +22,7 @@ from mediagen.jobs.stats import Stats
 from mediagen.jobs.validation import InputChecker
 from mediagen.providers import Registry
 from mediagen.settings import Settings
+from mediagen.storages.base import Storage
 
 _ACCEPTS = 256  # submits that share one statement at most
 _EVENTS = 1000  # of one job, shown at most
@@ -77,6 +78,7 @@ class JobService:
         broker: Broker,
         feed: Feed,
         settings: Settings,
+        storage: Storage,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -84,6 +86,7 @@ class JobService:
         self._broker = broker
         self._feed = feed
         self._settings = settings
+        self._storage = storage
         self._inputs = InputChecker()
         self._accepts = Batcher[NewJob, Submitted](self._accept, _ACCEPTS)
 
@@ -95,6 +98,7 @@ class JobService:
         The same idempotency key with the same request returns the first job; with another request it raises
         `KeyReused`. Raises `InvalidRequest` kinds for what no provider would take.
         """
+        await self._storage.demand_room()
         submitted = await self._accepts.add(self._new_job(self._request_of(submission)))
         self._broker.ring(submitted.job.id)
         return submitted

@@ -58,6 +58,10 @@ class Storage(ABC):
     async def check(self) -> str:
         """Write, read and delete a small file; return a short sentence. Raises `Unavailable`."""
 
+    async def demand_room(self) -> None:
+        """Raise `StorageFull` when the output of one more job may not fit. Cheap enough for every submit."""
+        return
+
     async def close(self) -> None:
         """Free connections. Idempotent."""
         return

@@ -12,6 +12,7 @@ import os
 import shutil
 import stat as filemode
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,8 @@ _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, er
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 
+_ROOM_FRESH_S = 2.0
+
 
 class LocalStorage(Storage):
     """A folder; its files have the mode 0600, its folders 0700. Symbolic links below it are never followed.
@@ -49,6 +52,8 @@ class LocalStorage(Storage):
         self.root = root.resolve()
         self.temp_dir = self.root / ".tmp"  # no key starts with a dot
         self.min_free_bytes = min_free_bytes
+        self._free = 0
+        self._room_due = 0.0  # monotonic
 
     async def start(self) -> None:
         await asyncio.to_thread(self._start)
@@ -91,6 +96,17 @@ class LocalStorage(Storage):
                 f"MIN_FREE_BYTES={self.min_free_bytes}; free some space"
             )
         return f"writable, {free / 1024**3:.1f} GiB free"
+
+    async def demand_room(self) -> None:
+        now = time.monotonic()
+        if now >= self._room_due:
+            self._room_due = now + _ROOM_FRESH_S
+            self._free = await self.free_bytes()
+        if self._free < self.min_free_bytes:
+            raise StorageFull(
+                f"The disk of STORAGE_PATH has {self._free // 2**20} MiB free, less than "
+                f"MIN_FREE_BYTES={self.min_free_bytes}; new jobs are refused until there is space"
+            )
 
     async def free_bytes(self) -> int:
         """Return how many bytes this process may still write to the disk. Raises `Unavailable`."""

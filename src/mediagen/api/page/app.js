@@ -114,7 +114,7 @@ function merge(job) {
   const ended = atWork(view.job) && !atWork(job);
   view.job = job;
   showTile(view);
-  if (selected === null) select(job.id);
+  if (selected === null && (paged || job.status !== "canceled")) select(job.id);
   else if (selected === job.id) showStage();
   if (ended) $("announce").textContent = `${words(job)}: ${job.prompt.slice(0, 100)}`;
   showLists();
@@ -164,8 +164,9 @@ async function refresh() {
   const gap = paged && !page.items.some(({ id }) => views.has(id)); // so many are new that some between are missing
   if (gap) for (const { id, draft } of jobs()) if (!draft && id !== selected) forget(id);
   if (gap || !paged) cursor = page.next_cursor;
-  paged = true;
   page.items.forEach(merge);
+  paged = true;
+  if (selected === null) select($("gallery").firstChild?.dataset.id ?? null);
   const fresh = new Set(page.items.map(({ id }) => id));
   for (const job of jobs()) if (atWork(job) && !job.draft && !fresh.has(job.id)) ask(job.id);
   showLists();
