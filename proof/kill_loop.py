@@ -13,142 +13,26 @@ files agree, else 1. docs/how-to/audit.md says what network the settings below a
 import argparse
 import asyncio
 import json
-import os
 import random
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
-from proof.kill_verdict import Evidence, Restart, Verdict, judge
-from proof.processes import Process, working_in
-from tests.fakes.replicate_data import draw
-
-ROOT = Path(__file__).parents[1]
-
-SETTINGS = {
-    "RECONCILE_GRACE": "4",  # no create takes longer from its arrival to the list: evil_provider.LATEST_S
-    "PROVIDER_CREATES_PER_S": "500",
-    "JOB_TIMEOUT": "60",
-    "RETRY_BACKOFF_BASE": "0.2",
-    "MAX_RETRIES": "20",  # answers are lost far more often than anywhere else, and each uses an attempt
-    "LEASE_S": "5",
-    "WORKER_POLL_INTERVAL": "0.5",
-    "MIN_FREE_BYTES": "0",
-}
+from proof.kill_evidence import collect, until_ended
+from proof.kill_verdict import Restart, Verdict, judge
+from proof.kill_world import Plan, Run, world
 
 DURING_START = 0.1  # share of the kills
 LONG_LIFE_S = 32.0  # longer than the client waits for the answer of a create
 LIVES_A_LONG_ONE = 50
 
-_END_S = 180.0
-_CLIENT = aiohttp.ClientTimeout(total=5)
 _AGAIN_S = (0.05, 0.3)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What one run does."""
-
-    jobs: int
-    kills: int
-    rate: float  # jobs submitted per second at most; they are spread over all kills
-    seed: int
-    least_s: float = 1.0  # from the server's first answer to the next kill
-    most_s: float = 3.0
-    marked: bool = True  # whether calls carry an address that names them, at which the provider rings
-
-
-@dataclass
-class Run:
-    """One run under way."""
-
-    plan: Plan
-    folder: Path
-    server: Process
-    url: str
-    provider_url: str
-    environment: Mapping[str, str]
-    session: aiohttp.ClientSession
-    accepted: dict[int, set[str]] = field(default_factory=dict)  # job number -> ids that the server gave
-    restarts: list[Restart] = field(default_factory=list)
-    killed: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    def prompt(self, number: int) -> str:
-        return f"job {number} of seed {self.plan.seed}"
-
-
-# ---------------------------------------------------------------------------------------------- the world
-
-
-@asynccontextmanager
-async def _world(plan: Plan, folder: Path) -> AsyncIterator[Run]:
-    command = (sys.executable, "-m", "proof.evil_provider", "--seed", str(plan.seed))
-    outside = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    provider = Process(command, folder, outside, folder / "provider.log")
-    try:
-        await provider.start()
-        provider_url = await _printed_url(folder / "provider.log")
-        url = f"http://127.0.0.1:{_free_port()}"
-        environment = {**outside, **_settings(folder, url, provider_url)}
-        if plan.marked:
-            environment["PUBLIC_URL"] = url
-        server = Process(
-            (sys.executable, "-m", "mediagen", "serve"), folder, environment, folder / "server.log"
-        )
-        try:
-            async with aiohttp.ClientSession(timeout=_CLIENT) as session:
-                yield Run(
-                    plan=plan,
-                    folder=folder,
-                    server=server,
-                    url=url,
-                    provider_url=provider_url,
-                    environment=environment,
-                    session=session,
-                )
-        finally:
-            await server.kill()
-    finally:
-        await provider.kill()
-
-
-def _settings(folder: Path, url: str, provider_url: str) -> dict[str, str]:
-    return {
-        **SETTINGS,
-        "DATA_DIR": str(folder / "data"),
-        "PORT": url.rpartition(":")[2],
-        "REPLICATE_API_TOKEN": "r8_fake",
-        "REPLICATE_API_BASE_URL": provider_url,
-        "REPLICATE_DEFAULT_MODEL": "acme/painter",
-    }
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def _printed_url(log: Path) -> str:
-    async with asyncio.timeout(60):
-        while True:
-            text = await asyncio.to_thread(log.read_text)
-            if text.endswith("\n"):
-                break
-            await asyncio.sleep(0.05)
-    if not text.startswith("http://"):
-        raise RuntimeError(f"the provider does not start: {text}")
-    return text.strip()
 
 
 # ---------------------------------------------------------------------------------------------- submit
@@ -212,7 +96,7 @@ async def _kill_all(run: Run) -> None:
         is_long = number % LIVES_A_LONG_ONE == LIVES_A_LONG_ONE // 2
         await asyncio.sleep(LONG_LIFE_S if is_long else chance.uniform(plan.least_s, plan.most_s))
         if number == plan.kills:  # what hangs now dies with the server; what comes later is answered well
-            await _post(run, f"{run.provider_url}/_calm")
+            await _calm(run)
         restart = Restart(killed_ms=_now_ms())
         await run.server.kill()
         await run.server.start()
@@ -243,105 +127,8 @@ async def _until_live(run: Run) -> float:
             await asyncio.sleep(0.01)
 
 
-# ---------------------------------------------------------------------------------------------- look
-
-
-async def _until_ended(run: Run) -> bool:
-    """Wait until no job is at work; False when that takes too long."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_END_S):
-            while True:
-                jobs = (await _get(run, "/api/v1/stats"))["jobs"]
-                if not jobs["pending"] and not jobs["processing"]:
-                    return True
-                await asyncio.sleep(0.2)
-    return False
-
-
-async def _evidence(run: Run, *, ended: bool) -> Evidence:
-    """Collect all that there is to judge by; the server is stopped when this returns."""
-    jobs = await _all_jobs(run)
-    wrong_files = [job["id"] for job in jobs if job["artifacts"] and not await _has_its_picture(run, job)]
-    async with run.session.get(f"{run.provider_url}/_book") as answer:
-        book = await answer.json()
-    stopped = await run.server.stop()
-    return Evidence(
-        plan={**vars(run.plan), "settings": SETTINGS},
-        ended=ended,
-        accepted=run.accepted,
-        prompts={number: run.prompt(number) for number in run.accepted},
-        jobs=jobs,
-        wrong_files=wrong_files,
-        sold=book["sold"],
-        faults=book["faults"],
-        restarts=run.restarts,
-        stopped=stopped,
-        audit=await _audit(run),
-        database=run.folder / "data" / "mediagen.db",
-        log=await asyncio.to_thread((run.folder / "server.log").read_text),
-        left_running=await _left_running(run),
-    )
-
-
-async def _all_jobs(run: Run) -> list[dict[str, Any]]:
-    jobs: list[dict[str, Any]] = []
-    path = "/api/v1/jobs?limit=100"
-    while True:
-        page = await _get(run, path)
-        jobs += page["items"]
-        if page["next_cursor"] is None:
-            return jobs
-        path = f"/api/v1/jobs?limit=100&cursor={page['next_cursor']}"
-
-
-async def _has_its_picture(run: Run, job: dict[str, Any]) -> bool:
-    """Tell whether the job has one file, with exactly the bytes that the provider drew for it."""
-    [artifact, *more] = job["artifacts"]
-    async with run.session.get(run.url + artifact["path"]) as answer:
-        data = await answer.read()
-    expected = await asyncio.to_thread(draw, {"prompt": job["prompt"]})
-    return not more and answer.status == 200 and data == expected
-
-
-async def _audit(run: Run) -> dict[str, Any]:
-    """Run `mediagen audit` as an operator would."""
-    process = await asyncio.create_subprocess_exec(
-        *(
-            sys.executable,
-            "-c",
-            "import sys; from mediagen.commands.auditing import run; sys.exit(not run(None, '7d', as_json=True))",
-        ),
-        cwd=run.folder,
-        env=run.environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    try:
-        [found] = json.loads(out)
-    except ValueError:
-        return {"exit_code": process.returncode, "error": err.decode(errors="replace")}
-    return {"exit_code": process.returncode, **found}
-
-
-async def _left_running(run: Run) -> list[int]:
-    """Return what the server's processes left behind, a moment after their end; only the provider may run."""
-    for _ in range(50):
-        left = await asyncio.to_thread(working_in, run.folder)
-        if len(left) <= 1:
-            return []
-        await asyncio.sleep(0.1)
-    return left
-
-
-async def _get(run: Run, path: str) -> Any:
-    async with run.session.get(run.url + path) as answer:
-        answer.raise_for_status()
-        return await answer.json()
-
-
-async def _post(run: Run, url: str) -> None:
-    async with run.session.post(url) as answer:
+async def _calm(run: Run) -> None:
+    async with run.session.post(f"{run.provider_url}/_calm") as answer:
         answer.raise_for_status()
 
 
@@ -357,11 +144,11 @@ async def prove(plan: Plan, folder: Path) -> Verdict:
     begun, task = time.monotonic(), asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with _world(plan, folder) as run:
+    async with world(plan, folder) as run:
         async with asyncio.TaskGroup() as together:
             together.create_task(_kill_all(run))
             together.create_task(_submit_all(run))
-        evidence = await _evidence(run, ended=await _until_ended(run))
+        evidence = await collect(run, ended=await until_ended(run))
     return await asyncio.to_thread(judge, evidence, time.monotonic() - begun)
 
 

@@ -94,8 +94,13 @@ class Server:
         return int(self.url.rpartition(":")[2])
 
     @property
-    def database(self) -> Path:
-        return self.data_dir / "mediagen.db"
+    def database_url(self) -> str:
+        """Where its database is, as SQLAlchemy writes it."""
+        url = self._env.get("DATABASE_URL")
+        if url is None:
+            return f"sqlite:///{self.data_dir / 'mediagen.db'}"
+        scheme, _, rest = url.partition("://")
+        return f"postgresql+psycopg://{rest}" if scheme.startswith("postgres") else url
 
     @property
     def running(self) -> bool:

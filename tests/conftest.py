@@ -4,7 +4,16 @@ import os
 
 import pytest
 
-_OURS = ("DATA_DIR", "DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "HOST", "PORT", "DEFAULT_MODEL", "STORAGE_PATH")
+_OURS = (
+    "DATA_DIR",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "PUBLIC_URL",
+    "HOST",
+    "PORT",
+    "DEFAULT_MODEL",
+    "STORAGE_PATH",
+)
 _PROVIDERS = ("REPLICATE_", "COG_", "MOCK_", "MEDIAGEN_")
 
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import base64
-import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -16,16 +14,16 @@ from mediagen.runtime import hook_token
 from proof.bad_input.corpus import corpus
 from proof.bad_input.judge import Fault, fault_of, is_parsers, json_of
 from proof.bad_input.places import Case, cases, operations
-from proof.bad_input.rows import Rows
+from proof.bad_input.rows import Rows, hold
 from proof.bad_input.wire import Answer, NoAnswer, exchange
 from proof.serving import Server
+from proof.table import Moves
 
 API = "/api/v1"
 DRAIN_S = 60.0  # then what is still at work is canceled
 _HONEST = {"prompt": "a red fox", "parameters": {"width": 64, "height": 64, "latency_s": 0}}
 _NEVER_MS = 10**14
-
-Progress = Callable[[int, int], None]
+_LOOK_S = 0.5
 
 
 @dataclass(kw_only=True)
@@ -69,10 +67,10 @@ class Drive:
         self._http = http
         self.report = Report()
 
-    async def run(self, most: int, rng: Random, progress: Progress) -> Report:
+    async def run(self, most: int, rng: Random, progress: Moves) -> Report:
         """Send at least one and at most `most` requests (0: all there are), then look at the server."""
         known = await self._prepare()
-        self._rows = Rows(self._server.database)
+        self._rows = Rows(self._server.database_url)
         try:
             document = await self._json(f"{API}/openapi.json")
             every = [
@@ -99,7 +97,8 @@ class Drive:
         async with self._http.get(f"{self._server.url}{API}/jobs/{job['id']}/events") as events:
             await events.read()
         done = await self._json(f"{API}/jobs/{job['id']}")
-        self._hold(_NEVER_MS)
+        self._provider = done["provider"]
+        hold(self._server.database_url, self._provider, _NEVER_MS)
         waiting = await self._submitted()
         call_id = done["attempts"][0]["call_id"]
         key = base64.b64decode((self._server.data_dir / "hook.key").read_text())
@@ -116,15 +115,6 @@ class Drive:
             "GET": honest,
             "DELETE": honest | {"job_id": waiting["id"]},
         }  # so that neither is ever deleted
-
-    def _hold(self, until_ms: int) -> None:
-        with closing(sqlite3.connect(self._server.database, timeout=30)) as connection, connection:
-            connection.execute(
-                "INSERT INTO provider_gates (provider, next_free_at, paused_until, pause_reason, failures) "
-                "VALUES ('mock', 0, ?, 'held by the proof', 0) "
-                "ON CONFLICT (provider) DO UPDATE SET paused_until = excluded.paused_until",
-                (until_ms,),
-            )
 
     async def _submitted(self) -> dict[str, Any]:
         async with self._http.post(f"{self._server.url}{API}/generate", json=_HONEST) as response:
@@ -180,7 +170,7 @@ class Drive:
         health = await self._json("/health")
         if health["status"] != "ok":
             wrong.append(f"health: {health}")
-        self._hold(0)
+        hold(self._server.database_url, self._provider, 0)
         left = await self._drained()
         if left:
             wrong.append(f"{left} jobs of odd input came to no end")
@@ -194,15 +184,19 @@ class Drive:
 
     async def _drained(self) -> int:
         """Let the jobs be made, cancel what takes long, and return how many have not ended even then."""
-        for seconds, cancels in ((DRAIN_S, False), (DRAIN_S / 2, True)):
-            if cancels:
-                for job in await self._unfinished():
-                    async with self._http.post(f"{self._server.url}{API}/jobs/{job['id']}/cancel"):
-                        pass
-            deadline = asyncio.get_running_loop().time() + seconds
-            while await self._unfinished() and asyncio.get_running_loop().time() < deadline:
-                await asyncio.sleep(0.5)
-        return len(await self._unfinished())
+        left = await self._waited(DRAIN_S)
+        for job in left:
+            async with self._http.post(f"{self._server.url}{API}/jobs/{job['id']}/cancel"):
+                pass
+        return len(await self._waited(DRAIN_S) if left else [])
+
+    async def _waited(self, seconds: float) -> list[dict[str, Any]]:
+        """Return the jobs that have not ended after so long; at once when all have."""
+        for _ in range(int(seconds / _LOOK_S)):
+            if not await self._unfinished():
+                return []
+            await asyncio.sleep(_LOOK_S)
+        return await self._unfinished()
 
     async def _unfinished(self) -> list[dict[str, Any]]:
         return [

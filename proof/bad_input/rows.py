@@ -1,32 +1,54 @@
-"""Counts the rows of a running server's database, from outside."""
+"""Looks into a running server's database from outside: counts rows, and holds jobs back."""
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
-from pathlib import Path
+
+from sqlalchemy import create_engine, text
+
+from mediagen.db.tables import metadata
+
+_COUNT = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in sorted(metadata.tables))  # noqa: S608
 
 
 class Rows:
     """The number of rows of every table. Close it after use."""
 
-    def __init__(self, database: Path) -> None:
-        self._connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-        found = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        self._tables = sorted(name for (name,) in found if not name.startswith("sqlite_"))
+    def __init__(self, url: str) -> None:
+        """`url` is the database's as SQLAlchemy writes it."""
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        self._connection = self._engine.connect()
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._version = -1
         self._counts: dict[str, int] = {}
 
     def counts(self) -> Mapping[str, int]:
         """Return the rows by table."""
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        if version != self._version:  # nobody has committed anything otherwise
-            self._version = version
-            with closing(self._connection.cursor()) as cursor:
-                self._counts = {
-                    table: cursor.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]  # noqa: S608  names are the schema's
-                    for table in self._tables
-                }
+        if not self._is_sqlite or self._has_changed():
+            self._counts = dict(self._connection.execute(text(_COUNT)).tuples().all())
         return dict(self._counts)
+
+    def _has_changed(self) -> bool:
+        """Tell whether anybody has committed anything since the last look."""
+        before, self._version = (
+            self._version,
+            self._connection.execute(text("PRAGMA data_version")).scalar_one(),
+        )
+        return before != self._version
 
     def close(self) -> None:
         self._connection.close()
+        self._engine.dispose()
+
+
+def hold(url: str, provider: str, until_ms: int) -> None:
+    """Let no job begin at the provider before that time; 0 lets them go on."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO provider_gates (provider, next_free_at, paused_until, pause_reason, failures) "
+                "VALUES (:provider, 0, :until, 'held by the proof', 0) "
+                "ON CONFLICT (provider) DO UPDATE SET paused_until = excluded.paused_until"
+            ),
+            {"provider": provider, "until": until_ms},
+        )
+    engine.dispose()

@@ -16,11 +16,9 @@ from mediagen.errors import MediagenError
 from mediagen.jobs.service import JobService, Submission
 from mediagen.runtime import Runtime
 from mediagen.settings import Settings
-
 from proof.bad_input.corpus import corpus
 from proof.bad_input.value import Kind, Value
-
-Progress = Callable[[int, int], None]
+from proof.table import Moves
 
 _ROLES: Mapping[str, Callable[[Any], Submission]] = {
     "prompt": lambda value: Submission(prompt=value),
@@ -43,12 +41,17 @@ class ServiceReport:
     faults: list[str] = field(default_factory=list)
 
 
-async def run(folder: Path, progress: Progress) -> ServiceReport:
-    """Submit every value in every role to a job service of its own in `folder`."""
-    settings = Settings(_env_file=None, data_dir=folder, min_free_bytes=0)  # type: ignore[call-arg]
+async def run(folder: Path, progress: Moves, database_url: str = "") -> ServiceReport:
+    """Submit every value in every role to a job service of its own, with its files in `folder`."""
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        data_dir=folder,
+        min_free_bytes=0,
+        database_url=database_url,
+    )
     runtime = await Runtime.start(settings)
     try:
-        trial = _Trial(runtime)
+        trial = _Trial(runtime, await runtime.db.read(_count))
         every = [(role, value, odd) for value in corpus() for role, odd in _meanings(value)]
         for done, (role, value, odd) in enumerate(every):
             progress(done, len(every))
@@ -77,10 +80,10 @@ def _meanings(value: Value) -> Iterator[tuple[str, Any]]:
 class _Trial:
     """One service, and what is to be said of it."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, rows: int) -> None:
         self._db = runtime.db
         self._jobs: JobService = runtime.jobs
-        self._rows = 0
+        self._rows = rows
         self.report = ServiceReport()
 
     async def submit(self, label: str, odd: Submission) -> None:

@@ -106,7 +106,8 @@ class Seller:
         ends = self._ends(call)
         late_ms = self._rng.randrange(LAG_MS) if self._faults.strikes(Fault.LIST_LATE) else 0
         sale = Sale(
-            ref=f"sale-{len(self._book.sales) + 1}",
+            # Where nothing can be asked later, no other name of it is needed than the call's own.
+            ref=call.id if self._profile.synchronous else f"sale-{len(self._book.sales) + 1}",
             call_id=call.id,
             job_id=self._ledgers.job_of(call.id) or "",
             prompt=str(call.input["prompt"]),

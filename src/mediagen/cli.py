@@ -216,18 +216,31 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def migrate() -> None:
+def audit(
+    provider: Annotated[str | None, typer.Argument(help="Only this one; else all that cost money.")] = None,
+    since: Annotated[str, typer.Option(metavar="SPAN", help="How far back: 90m, 24h, 7d.")] = "24h",
+    as_json: AsJson = False,
+) -> None:
+    """Compare what providers sold with what this database knows of; exit code 1 when they differ."""
+    from mediagen.commands import auditing
+
+    _quiet_logging(debug=False)
+    if not auditing.run(provider, since, as_json=as_json):
+        raise typer.Exit(FAILED)
+
+
+@app.command("migrate")
+def migrate_database() -> None:
     """Create or upgrade the database; `serve` does it, too."""
-    from mediagen.db.migrate import HEAD, migrate_sqlite
-    from mediagen.runtime import sqlite_path
+    from mediagen.commands.configuration import database_of
+    from mediagen.db.migrate import HEAD
+    from mediagen.runtime import migrate
     from mediagen.settings import load_settings
 
     _quiet_logging(debug=False)
-    path = sqlite_path(load_settings())
-    existed = path.exists()
-    changed = migrate_sqlite(path)
-    done = "Upgraded" if existed else "Created"
-    typer.echo(f"{done} {path}: schema {HEAD}" if changed else f"{path} has schema {HEAD} already")
+    settings = load_settings()
+    changed, where = migrate(settings), database_of(settings)
+    typer.echo(f"{where} has schema {HEAD} {'now' if changed else 'already'}")
 
 
 @app.command()

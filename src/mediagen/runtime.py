@@ -29,7 +29,7 @@ from mediagen.jobs.view import Links
 from mediagen.providers import Registry, load_registry, provider_classes
 from mediagen.providers.base import ProviderContext
 from mediagen.safefetch import Fetcher
-from mediagen.settings import Settings
+from mediagen.settings import Settings, load
 from mediagen.storages.base import Storage
 from mediagen.storages.local import LocalStorage
 
@@ -165,10 +165,10 @@ def build_broker(settings: Settings) -> Broker:
 
 def build_storage(settings: Settings) -> Storage:
     """Return the storage that the settings name."""
-    if settings.storage_type != "local":
-        raise SettingsError(
-            f"STORAGE_TYPE={settings.storage_type!r} is not available in this version; use 'local'"
-        )
+    if settings.storage_type == "s3":
+        from mediagen.storages.s3 import S3Settings, S3Storage
+
+        return S3Storage(load(S3Settings), settings.data_dir / "incoming")
     return LocalStorage(settings.artifacts_dir, settings.min_free_bytes)
 
 

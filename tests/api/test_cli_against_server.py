@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -113,7 +114,9 @@ async def test_a_server_told_to_stop_lets_its_worker_leave_and_exits_with_0(
     how: str, server: ServerProcess, tmp_path: Path
 ) -> None:
     assert await getattr(server, how)() == 0
-    assert os.listdir(tmp_path / "data" / "workers") == []
+    connection = sqlite3.connect(tmp_path / "data" / "mediagen.db")
+    assert connection.execute("SELECT name FROM workers").fetchall() == []
+    connection.close()
     assert "Traceback" not in server.log
 
 

@@ -11,6 +11,8 @@ import pytest
 from mediagen.errors import Conflict, NotFound
 from mediagen.storages.base import Storage, StoredFile
 from mediagen.storages.local import LocalStorage
+from mediagen.storages.s3 import S3Storage
+from tests.fakes.s3 import S3Server
 
 MIB = 1024**2
 
@@ -23,7 +25,16 @@ async def local(folder: Path) -> AsyncIterator[Storage]:
     await storage.close()
 
 
-STORAGES: dict[str, Callable[[Path], AbstractAsyncContextManager[Storage]]] = {"local": local}
+@asynccontextmanager
+async def s3(folder: Path) -> AsyncIterator[Storage]:
+    with S3Server() as server:
+        storage = S3Storage(server.settings(), folder / "incoming")
+        await storage.start()
+        yield storage
+        await storage.close()
+
+
+STORAGES: dict[str, Callable[[Path], AbstractAsyncContextManager[Storage]]] = {"local": local, "s3": s3}
 
 
 @pytest.fixture(params=STORAGES)

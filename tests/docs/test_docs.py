@@ -27,7 +27,9 @@ def _all_settings() -> dict[str, object]:
         kinds += [
             value
             for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, BaseSettings) and value.__module__ == module.__name__
+            if isinstance(value, type)
+            and issubclass(value, BaseSettings)
+            and value.__module__ == module.__name__
         ]
     assert package
     return {name.upper(): field.default for kind in kinds for name, field in kind.model_fields.items()}
@@ -80,7 +82,9 @@ def test_a_provider_is_named_in_its_own_file_only(name: str) -> None:
         for path in SOURCE.rglob("*.py")
         if path not in own
         for line in path.read_text().splitlines()
-        if pattern.search(line) and not any(phrase in line.lower() for phrase in allowed) and 'examples=["' not in line
+        if pattern.search(line)
+        and not any(phrase in line.lower() for phrase in allowed)
+        and 'examples=["' not in line
     ]
     assert found == []
 

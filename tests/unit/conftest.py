@@ -88,7 +88,12 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
     settings = Settings(data_dir=tmp_path, max_retries=2)
     jobs = JobService(
         storage=storage,
-        db=db, clock=clock, providers=registry, broker=InProcessBroker(), feed=feed, settings=settings
+        db=db,
+        clock=clock,
+        providers=registry,
+        broker=InProcessBroker(),
+        feed=feed,
+        settings=settings,
     )
     ports = Ports(
         db=db,

@@ -127,9 +127,19 @@ async def test_keys_that_others_can_read_are_a_warning(make: MakeSettings) -> No
     assert finding.mend == f"chmod 600 {make().data_dir / 'hook.key'}"
 
 
-async def test_a_storage_that_does_not_exist_in_this_version_fails(make: MakeSettings) -> None:
+async def test_a_storage_that_does_not_answer_fails(
+    make: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     findings = await doctor._guarded("Storage", doctor.check_storage, make(storage_type="s3"), CLOCK)
-    assert "STORAGE_TYPE" in only(findings, Verdict.FAIL).detail
+    assert "S3_ENDPOINT" in only(findings, Verdict.FAIL).detail
+
+
+async def test_a_broker_that_does_not_answer_fails(make: MakeSettings) -> None:
+    settings = make(redis_url=f"redis://:hunter22@127.0.0.1:{free_port()}/0")
+    finding = only(await doctor._guarded("Broker", doctor.check_broker, settings, CLOCK), Verdict.FAIL)
+    assert "REDIS_URL" in finding.detail
+    assert "hunter22" not in finding.shown["detail"]
 
 
 # ---------------------------------------------------------------------------------------------- database
@@ -181,6 +191,13 @@ async def test_a_database_without_our_schema_is_a_warning(make: MakeSettings) ->
     finding = await database(make())
     assert finding.status is Verdict.WARN
     assert "mediagen migrate" in finding.mend
+
+
+async def test_a_database_server_that_does_not_answer_fails(make: MakeSettings) -> None:
+    finding = await database(make(database_url=f"postgresql://me:hunter22@127.0.0.1:{free_port()}/media"))
+    assert finding.status is Verdict.FAIL
+    assert "does not answer" in finding.detail
+    assert "hunter22" not in finding.shown["detail"]
 
 
 async def test_a_database_of_another_kind_fails_with_the_setting(make: MakeSettings) -> None:

@@ -91,7 +91,7 @@ async def test_what_a_synchronous_provider_made_survives_a_crash_right_after(eng
     keeper = engine.ports.keeper
 
     class Dying:
-        spool, spooled, unspool = keeper.spool, keeper.spooled, keeper.unspool
+        resume, spool, spooled, unspool = keeper.resume, keeper.spool, keeper.spooled, keeper.unspool
 
         async def ingest(self, *args: object) -> None:
             raise KeyboardInterrupt

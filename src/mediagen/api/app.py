@@ -1,6 +1,7 @@
 """The web application: routers of every dialect over one runtime."""
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, Response
@@ -17,7 +18,8 @@ _PAGE = Path(__file__).parent / "page"
 _DESCRIPTION = "Submit a prompt, get a job id at once, follow it, get a picture that is kept."
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 
@@ -45,9 +47,10 @@ def build_app(runtime: Runtime) -> FastAPI:
 
 
 def _serve_page(app: FastAPI, prefix: str) -> None:
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> Response:
-        return FileResponse(_PAGE / "index.html", headers={"content-security-policy": PAGE_POLICY})
+        headers = {"content-security-policy": PAGE_POLICY, "cache-control": "no-cache"}
+        return FileResponse(_PAGE / "index.html", headers=headers)
 
     @app.api_route(
         f"{prefix}/{{rest:path}}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False
@@ -55,4 +58,13 @@ def _serve_page(app: FastAPI, prefix: str) -> None:
     async def nothing(_: Request) -> Response:
         raise NotFound("There is no such address in the API; /docs lists them all")
 
-    app.mount("/page", StaticFiles(directory=_PAGE), name="page")
+    app.mount("/page", _Fresh(directory=_PAGE), name="page")
+
+
+class _Fresh(StaticFiles):
+    """Files that are asked for again each time (304 while unchanged): an upgrade must not mix old and new ones."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers["cache-control"] = "no-cache"
+        return response

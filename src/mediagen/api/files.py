@@ -74,33 +74,34 @@ def _original(request: Request, runtime: Runtime, artifact: Artifact, download: 
     if _unchanged(request, etag):
         return Response(status_code=304, headers=headers)
     size = artifact.size_bytes
-    wanted = _wanted(request, size, etag)
-    if wanted is None:
+    asked = _range(request, etag)
+    start, end = (0, size) if asked is None else _bounds(asked, size)
+    if start >= end:
         reply = problem(416, f"The file has {size} bytes", code="range_not_satisfiable")
         reply.headers["content-range"] = f"bytes */{size}"
         return reply
-    start, end = wanted
     headers["content-length"] = str(end - start)
-    partial = (start, end) != (0, size)
-    if partial:
+    if asked is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
     body = _nothing() if request.method == "HEAD" else runtime.artifacts.read(artifact, start, end)
-    return StreamingResponse(body, 206 if partial else 200, headers, media_type=artifact.media_type)
+    return StreamingResponse(body, 206 if asked else 200, headers, media_type=artifact.media_type)
 
 
-def _wanted(request: Request, size: int, etag: str) -> tuple[int, int] | None:
-    """Return the first byte and the one after the last; None when the range has none. Odd ranges are ignored."""
+def _range(request: Request, etag: str) -> tuple[str, str] | None:
+    """Return the two numbers of the range asked for, as text; None for the whole file. Odd ranges are ignored."""
     match = _RANGE.fullmatch(request.headers.get("range", "").strip())
-    if match is None or request.headers.get("if-range", etag) != etag:
-        return 0, size
+    if match is None or request.method != "GET" or request.headers.get("if-range", etag) != etag:
+        return None
     first, last = match.groups()
-    if not first and not last:
-        return 0, size
+    return (first, last) if first or last else None
+
+
+def _bounds(asked: tuple[str, str], size: int) -> tuple[int, int]:
+    """Return the first byte and the one after the last; the range is empty when the file has none of it."""
+    first, last = asked
     if not first:
-        start, end = max(0, size - int(last)), size
-    else:
-        start, end = int(first), min(size, int(last) + 1 if last else size)
-    return (start, end) if start < end else None
+        return max(0, size - int(last)), size
+    return int(first), min(size, int(last) + 1 if last else size)
 
 
 def _unchanged(request: Request, etag: str) -> bool:

@@ -14,12 +14,13 @@ from mediagen.api.deps import links_of, runtime_of
 from mediagen.api.problems import responses
 from mediagen.api.schemas import GenerateRequest, JobDetailOut, JobOut, JobPageOut, ModelsOut
 from mediagen.api.times import parse_time
-from mediagen.api.wire import check_text, read_json, read_model
+from mediagen.api.wire import read_json, read_model
 from mediagen.errors import InvalidRequest, NotFound
 from mediagen.jobs.model import OWNER
 from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.service import JobView, Submission, Submitted
 from mediagen.jobs.states import JobStatus
+from mediagen.jobs.validation import check_text
 from mediagen.jobs.view import detail_json, job_json
 
 router = APIRouter(tags=["jobs"])

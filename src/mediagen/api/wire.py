@@ -1,6 +1,5 @@
 """Reading hostile JSON: what is not plain, bounded and storable in every database is refused here."""
 
-import math
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -8,11 +7,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from mediagen.errors import InvalidRequest, TooLarge
+from mediagen.jobs.validation import check_storable
 
 Body = TypeVar("Body", bound=BaseModel)
 
-_DEPTH = 64
-_INT = 2**63
 _SHOWN = 200
 
 
@@ -35,34 +33,8 @@ def parse_json(raw: bytes | str) -> Any:
         value = from_json(raw, allow_inf_nan=False)
     except ValueError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}") from error
-    _check(value, "", 0)
+    check_storable(value)
     return value
-
-
-def _check(value: Any, path: str, depth: int) -> None:
-    if depth > _DEPTH:
-        raise _bad(path, f"nested deeper than {_DEPTH} levels")
-    if isinstance(value, str):
-        check_text(value, path)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise _bad(path, "not a finite number")
-    elif isinstance(value, int) and not -_INT <= value < _INT:
-        raise _bad(path, "an integer beyond 64 bits")
-    elif isinstance(value, list):
-        for idx, item in enumerate(value):
-            _check(item, f"{path}.{idx}" if path else str(idx), depth + 1)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            check_text(name, path or "body")
-            _check(item, f"{path}.{name}" if path else name, depth + 1)
-
-
-def check_text(text: str, path: str) -> None:
-    """Raise `InvalidRequest` for text with a NUL or half a character, which databases refuse."""
-    if "\x00" in text:
-        raise _bad(path, "contains a NUL character")
-    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise _bad(path, "contains half a character (a lone surrogate)")
 
 
 def read_model(kind: type[Body], value: Any) -> Body:
@@ -78,7 +50,3 @@ def read_model(kind: type[Body], value: Any) -> Body:
         }
         listed = "; ".join(f"{name}: {text}" for name, text in fields.items())
         raise InvalidRequest(f"The request is not valid: {listed}", fields) from error
-
-
-def _bad(path: str, what: str) -> InvalidRequest:
-    return InvalidRequest(f"{path[:_SHOWN] or 'The body'}: {what}", {path[:_SHOWN] or "body": what})

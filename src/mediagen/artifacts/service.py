@@ -9,6 +9,7 @@ import base64
 import errno
 import hashlib
 import json
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ from mediagen.artifacts import media, repository
 from mediagen.artifacts.model import Artifact, ThumbnailState, storage_key, thumbnail_key
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.db.engine import Database
-from mediagen.errors import InvalidMedia, NotFound, StorageFull
+from mediagen.errors import InvalidMedia, NotFound, StorageFull, Unavailable
 from mediagen.safefetch import Download
 from mediagen.storages.base import Storage
 
 _WRITE_BYTES = 1024 * 1024  # collected before a hop to a thread, which costs more than the write of less
+_WAITING = "fetched-"  # how the names of outputs begin that wait for the storage
 _INGESTS = 8  # outputs taken in at a time: bounds disk, memory and open connections
 
 
@@ -54,13 +56,34 @@ class ArtifactService:
         `StorageFull` or `Unavailable` from the storage.
         """
         async with self._ingests:
-            received = await self._receive(download)
-            try:
-                artifact = await asyncio.to_thread(_examine, received, job_id, secret, idx)
-                await self._storage.put(storage_key(artifact.key), received.path)
-            finally:
-                await asyncio.to_thread(received.path.unlink, missing_ok=True)
+            return await self._keep(await self._receive(download), job_id, secret, idx)
+
+    async def resume(self, job_id: str, secret: str, idx: int) -> bool:
+        """Keep an output that was fetched before but could not be stored then; tell whether there was one.
+
+        It lies on this machine's disk, so that an outage of the storage may be longer than the links live.
+        """
+        path = self._fetched(secret, idx)
+        if not await asyncio.to_thread(path.exists):
+            return False
+        async with self._ingests:
+            await self._keep(await asyncio.to_thread(_measured, path), job_id, secret, idx)
+        return True
+
+    async def _keep(self, received: Received, job_id: str, secret: str, idx: int) -> Artifact:
+        try:
+            artifact = await asyncio.to_thread(_examine, received, job_id, secret, idx)
+            await self._storage.put(storage_key(artifact.key), received.path)
+        except Unavailable:
+            await asyncio.to_thread(_retain, received.path, self._fetched(secret, idx))
+            raise
+        finally:
+            await asyncio.to_thread(_remove_temporary, received.path)
         return await self._db.transact(lambda connection: repository.record(connection, artifact))
+
+    def _fetched(self, secret: str, idx: int) -> Path:
+        """Return where an output waits that was fetched and could not be stored yet."""
+        return self._storage.temp_dir / f"{_WAITING}{_random_part(secret, idx)}"
 
     async def _receive(self, download: Download) -> Received:
         digest, size = hashlib.sha256(), 0
@@ -235,6 +258,24 @@ def _write(file: IO[bytes], digest: "hashlib._Hash", data: bytes, last: bool = F
     digest.update(data)
     if last:
         file.close()
+
+
+def _measured(path: Path) -> Received:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Received(path=path, sha256=digest, size_bytes=path.stat().st_size)
+
+
+def _retain(path: Path, target: Path) -> None:
+    """Give a fetched file its waiting name, durably."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    path.replace(target)
+
+
+def _remove_temporary(path: Path) -> None:
+    if not path.name.startswith(_WAITING):
+        path.unlink(missing_ok=True)
 
 
 def _discard(file: IO[bytes]) -> None:

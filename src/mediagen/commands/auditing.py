@@ -3,20 +3,23 @@
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from rich.table import Table
 from rich.text import Text
 
+from mediagen.clock import SystemClock
 from mediagen.commands import terminal
-from mediagen.commands.connection import Json, NoDatabase
+from mediagen.commands.connection import Json
 from mediagen.commands.terminal import plain
 from mediagen.errors import InvalidRequest
 from mediagen.jobs.audit import Audit, audit
 from mediagen.jobs.view import timestamp
-from mediagen.providers import Registry
-from mediagen.providers.base import Provider
-from mediagen.runtime import Runtime, sqlite_path
+from mediagen.providers import Registry, load_registry
+from mediagen.providers.base import Provider, ProviderContext
+from mediagen.runtime import build_database
+from mediagen.safefetch import Fetcher
 from mediagen.settings import Settings, load_settings
 
 _SPAN = re.compile(r"(\d{1,6})([smhd])")
@@ -45,16 +48,19 @@ def run(name: str | None, since: str, *, as_json: bool) -> bool:
 
 async def examine(settings: Settings, name: str | None, last_ms: int) -> list[Audit]:
     """Audit one provider, or all that cost money. Raises `ProviderError` where one can't list what it sold."""
-    path = sqlite_path(settings)
-    if not await asyncio.to_thread(path.exists):
-        raise NoDatabase(f"There is no database at {str(path)!r}, so nothing was bought from here")
-    runtime = await Runtime.start(settings)
-    try:
-        providers = _chosen(runtime.providers, name)
-        grace_s = settings.reconcile_grace
-        return [await audit(runtime.db, each, last_ms=last_ms, grace_s=grace_s) for each in providers]
-    finally:
-        await runtime.close()
+    clock, grace_s = SystemClock(), settings.reconcile_grace
+    async with AsyncExitStack() as stack:
+        fetcher = Fetcher(max_bytes=settings.max_output_bytes)
+        stack.push_async_callback(fetcher.close)
+        providers = load_registry(ProviderContext(settings=settings, clock=clock, fetcher=fetcher))
+        stack.push_async_callback(providers.close)
+        chosen = _chosen(providers, name)
+        if not chosen:
+            return []
+        db = build_database(settings, clock)
+        stack.push_async_callback(db.close)
+        await db.start()
+        return [await audit(db, each, last_ms=last_ms, grace_s=grace_s) for each in chosen]
 
 
 def _chosen(providers: Registry, name: str | None) -> Sequence[Provider]:

@@ -1,16 +1,19 @@
 """What an installation runs with, for people: its settings and where they come from, and what it says when ready."""
 
-import sys
+import pkgutil
 from collections.abc import Iterator
+from importlib import import_module
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 import mediagen
+from mediagen import storages
 from mediagen.commands import terminal
 from mediagen.providers import provider_classes
-from mediagen.runtime import Runtime
+from mediagen.runtime import Runtime, is_postgres, sqlite_path
 from mediagen.settings import Settings, load
 from mediagen.telemetry import redact
 
@@ -30,15 +33,16 @@ def run(*, as_json: bool) -> None:
 
 def effective() -> list[Row]:
     """Return all settings; secrets are hidden. Raises `SettingsError` as the start does."""
-    kinds: list[type[BaseSettings]] = [Settings, *_provider_settings()]
+    kinds: list[type[BaseSettings]] = [Settings, *_back_end_settings()]
     return [row for kind in kinds for row in _rows(kind)]
 
 
-def _provider_settings() -> Iterator[type[BaseSettings]]:
-    """Yield the settings classes that stand in the providers' modules."""
-    for module in dict.fromkeys(kind.__module__ for kind in provider_classes()):
-        for value in vars(sys.modules[module]).values():
-            if isinstance(value, type) and issubclass(value, BaseSettings) and value.__module__ == module:
+def _back_end_settings() -> Iterator[type[BaseSettings]]:
+    """Yield the settings classes that stand in the modules of storages and providers."""
+    stored = [f"{storages.__name__}.{found.name}" for found in pkgutil.iter_modules(storages.__path__)]
+    for name in dict.fromkeys([*stored, *(kind.__module__ for kind in provider_classes())]):
+        for value in vars(import_module(name)).values():
+            if isinstance(value, type) and issubclass(value, BaseSettings) and value.__module__ == name:
                 yield value
 
 
@@ -55,6 +59,8 @@ def _rows(kind: type[BaseSettings]) -> list[Row]:
 def _shown(value: object, field: FieldInfo) -> str:
     if isinstance(value, SecretStr):
         return HIDDEN if value.get_secret_value() else ""
+    if isinstance(value, str) and "://" in value:
+        return address(value)
     if field.repr is False:
         return HIDDEN if value else ""
     if isinstance(value, tuple):
@@ -62,6 +68,17 @@ def _shown(value: object, field: FieldInfo) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else redact(str(value))
+
+
+def address(url: str) -> str:
+    """Return the URL without all that could be a secret: user, password and query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def database_of(settings: Settings) -> str:
+    """Return where jobs lie: a path, or an address without its password."""
+    return address(settings.database_url) if is_postgres(settings) else str(sqlite_path(settings))
 
 
 def ready_rows(url: str, runtime: Runtime, *, worker: bool) -> list[tuple[str, str]]:

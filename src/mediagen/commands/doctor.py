@@ -1,6 +1,6 @@
 """What `mediagen doctor` looks at: every part of an installation, and how to mend what is wrong.
 
-Nothing is created but what is removed again: a doctor may look before the first start.
+No file is created that is not removed again: a doctor may look before the first start. (A bucket is, as at the start.)
 """
 
 import asyncio
@@ -21,17 +21,18 @@ import mediagen
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.clock import Clock, SystemClock
 from mediagen.commands import terminal
-from mediagen.commands.configuration import connecting_settings
+from mediagen.commands.configuration import connecting_settings, database_of
 from mediagen.commands.connection import Json, Remote, own_url, running_server
-from mediagen.db.inspection import Inspection, inspect_sqlite
+from mediagen.db.inspection import Inspection, inspect_database, inspect_sqlite
 from mediagen.db.migrate import HEAD
 from mediagen.errors import MediagenError, SettingsError
 from mediagen.providers import Registry, provider_classes
 from mediagen.providers.base import Provider, ProviderContext
-from mediagen.runtime import build_storage, sqlite_path
+from mediagen.runtime import build_broker, build_database, build_storage, is_postgres
 from mediagen.safefetch import Fetcher
 from mediagen.server import refuse_open_door
 from mediagen.settings import Settings, load_settings
+from mediagen.storages.local import LocalStorage
 from mediagen.telemetry import redact
 
 OLDEST_PYTHON = (3, 11)
@@ -173,28 +174,40 @@ def _open_keys(folder: Path) -> list[Finding]:
 
 
 async def check_database(settings: Settings, clock: Clock) -> Sequence[Finding]:
-    """Look at the database file: its schema, whether it is sound, and whether its times are past."""
-    path = sqlite_path(settings)
-    if not await asyncio.to_thread(path.exists):
-        return [_ok("Database", f"{path} (made at the first start)"), *_clock(None, clock)]
-    found = await asyncio.to_thread(inspect_sqlite, path)
-    return [_database(path, found), *_clock(found.newest_ms, clock)]
+    """Look at the database: its schema, whether it is sound, and whether its times are past."""
+    where = database_of(settings)
+    if is_postgres(settings):
+        found = await _inspect_server(settings, clock)
+    elif await asyncio.to_thread(Path(where).exists):
+        found = await asyncio.to_thread(inspect_sqlite, Path(where))
+    else:
+        return [_ok("Database", f"{where} (made at the first start)"), *_clock(None, clock)]
+    return [_database(where, found), *_clock(found.newest_ms, clock)]
 
 
-def _database(path: Path, found: Inspection) -> Finding:
+async def _inspect_server(settings: Settings, clock: Clock) -> Inspection:
+    database = build_database(settings, clock)
+    try:
+        await database.start()
+        return await database.read(inspect_database)
+    finally:
+        await database.close()
+
+
+def _database(where: str, found: Inspection) -> Finding:
     name = "Database"
     if found.damage:
         mend = "stop mediagen, then bring a backup back, or rescue what is left with `sqlite3 FILE .recover`"
-        return _fail(name, f"{path} is damaged: {found.damage}", mend)
+        return _fail(name, f"{where} is damaged: {found.damage}", mend)
     if found.revision is None:
-        return _warn(name, f"{path} has no schema yet", "mediagen migrate (`serve` does it, too)")
+        return _warn(name, f"{where} has no schema yet", "mediagen migrate (`serve` does it, too)")
     if found.revision > HEAD:
         return _fail(
-            name, f"{path} has schema {found.revision!r}; this version knows {HEAD!r}", "upgrade mediagen"
+            name, f"{where} has schema {found.revision!r}; this version knows {HEAD!r}", "upgrade mediagen"
         )
     if found.revision != HEAD:
-        return _warn(name, f"{path} has schema {found.revision!r}, not {HEAD!r}", "mediagen migrate")
-    return _ok(name, f"{path}, schema {HEAD}, sound, {found.jobs} jobs")
+        return _warn(name, f"{where} has schema {found.revision!r}, not {HEAD!r}", "mediagen migrate")
+    return _ok(name, f"{where}, schema {HEAD}, sound, {found.jobs} jobs")
 
 
 def _clock(newest_ms: int | None, clock: Clock) -> list[Finding]:
@@ -211,14 +224,25 @@ def _clock(newest_ms: int | None, clock: Clock) -> list[Finding]:
 
 async def check_storage(settings: Settings, _: Clock) -> Sequence[Finding]:
     """Write, read and delete a small file where artifacts lie."""
-    storage = build_storage(settings)
-    if not await asyncio.to_thread(settings.artifacts_dir.exists):
-        return [_ok("Storage", f"{storage.name}: {settings.artifacts_dir} (made at the first start)")]
-    await storage.start()
+    storage, where = build_storage(settings), ""
+    if isinstance(storage, LocalStorage):
+        if not await asyncio.to_thread(storage.root.exists):
+            return [_ok("Storage", f"{storage.name}: {storage.root} (made at the first start)")]
+        where = f"{storage.root}, "
     try:
-        return [_ok("Storage", f"{storage.name}: {settings.artifacts_dir}, {await storage.check()}")]
+        await storage.start()
+        return [_ok("Storage", f"{storage.name}: {where}{await storage.check()}")]
     finally:
         await storage.close()
+
+
+async def check_broker(settings: Settings, _: Clock) -> Sequence[Finding]:
+    """Look whether workers can be woken."""
+    broker = build_broker(settings)
+    try:
+        return [_ok("Broker", f"{broker.name}: {redact(await broker.check())}")]
+    finally:
+        await broker.close()
 
 
 # ---------------------------------------------------------------------------------------------- providers
@@ -361,6 +385,7 @@ CHECKS: dict[str, Check] = {
     "Data folder": check_data_folder,
     "Database": check_database,
     "Storage": check_storage,
+    "Broker": check_broker,
     "Providers": check_providers,
     "Server": check_server,
     "Pictures": check_pictures,

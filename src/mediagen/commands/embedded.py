@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from mediagen.api.schemas import GenerateRequest
@@ -14,7 +15,7 @@ from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.service import JobView, Submission
 from mediagen.jobs.states import JobStatus
 from mediagen.jobs.view import detail_json, job_json
-from mediagen.runtime import Runtime, sqlite_path
+from mediagen.runtime import Runtime, is_postgres, sqlite_path
 from mediagen.settings import Settings
 from mediagen.worker.embedded import working
 
@@ -74,12 +75,8 @@ class Embedded(Installation):
 @asynccontextmanager
 async def opened(settings: Settings, purpose: Purpose) -> AsyncIterator[Embedded]:
     """Open the installation, with a worker if the purpose is to work. Raises `NoDatabase` where nothing ever was."""
-    path = sqlite_path(settings)
-    if purpose in ("look", "change") and not await asyncio.to_thread(path.exists):
-        raise NoDatabase(
-            f"There are no jobs yet: no server runs and there is no database at {str(path)!r}. "
-            'Make a first picture with `mediagen generate "a red fox in the snow"`'
-        )
+    if purpose in ("look", "change") and not is_postgres(settings):
+        await asyncio.to_thread(_refuse_absent, sqlite_path(settings))
     runtime = await Runtime.start(settings)
     try:
         if purpose == "work":
@@ -89,3 +86,11 @@ async def opened(settings: Settings, purpose: Purpose) -> AsyncIterator[Embedded
             yield Embedded(runtime)
     finally:
         await runtime.close()
+
+
+def _refuse_absent(path: Path) -> None:
+    if not path.exists():
+        raise NoDatabase(
+            f"There are no jobs yet: no server runs and there is no database at {str(path)!r}. "
+            'Make a first picture with `mediagen generate "a red fox in the snow"`'
+        )

@@ -19,13 +19,15 @@ from mediagen.jobs.model import OWNER, CallRecord, EventType, Job, JobEvent, Job
 from mediagen.jobs.repository import JobFilter, NewJob, StoredKey
 from mediagen.jobs.states import TERMINAL, JobState
 from mediagen.jobs.stats import Stats
-from mediagen.jobs.validation import InputChecker
+from mediagen.jobs.validation import InputChecker, check_storable
 from mediagen.providers import Registry
 from mediagen.settings import Settings
 from mediagen.storages.base import Storage
 
 _ACCEPTS = 256  # submits that share one statement at most
 _EVENTS = 1000  # of one job, shown at most
+# Checked for every dialect, also for one that reads its requests in a way of its own.
+_ASKED = ("prompt", "model", "parameters", "metadata", "webhook_url", "idempotency_key")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,8 @@ class JobService:
         return submitted
 
     def _request_of(self, submission: Submission) -> JobRequest:
+        for name in _ASKED:
+            check_storable(getattr(submission, name), name)
         model = submission.model or self._providers.default_model
         provider = self._providers.of_model(model)
         schema = provider.schema_of(model)

@@ -1,5 +1,6 @@
-"""Check a model's input against its JSON Schema and say per field what is wrong."""
+"""Check what is asked for: that every database can keep it, and that it fits the model's JSON Schema."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,50 @@ import jsonschema_rs
 from mediagen.errors import InvalidRequest
 
 _MOST = 20  # complaints in one answer
-_SHOWN = 200  # characters of a complaint
+_SHOWN = 200  # characters of a complaint, or of the path that it is about
+_DEPTH = 64
+_INT = 2**63
+
+
+def check_storable(value: Any, path: str = "", depth: int = 0) -> None:
+    """Raise `InvalidRequest` for a JSON value that not every database keeps and gives back as it came."""
+    match value:
+        case str():
+            check_text(value, path)
+        case int():
+            if not -_INT <= value < _INT:
+                raise _unstorable(path, "an integer beyond 64 bits")
+        case float():
+            if not math.isfinite(value):
+                raise _unstorable(path, "not a finite number")
+        case list() | dict() | Mapping():
+            if depth > _DEPTH:
+                raise _unstorable(path, f"nested deeper than {_DEPTH} levels")
+            _check_parts(value, path, depth + 1)
+
+
+def _check_parts(value: list[Any] | Mapping[str, Any], path: str, depth: int) -> None:
+    if isinstance(value, list):
+        for idx, item in enumerate(value):
+            check_storable(item, f"{path}.{idx}" if path else str(idx), depth)
+        return
+    for name, item in value.items():
+        check_text(name, path or "body")
+        check_storable(item, f"{path}.{name}" if path else name, depth)
+
+
+def check_text(text: str, path: str) -> None:
+    """Raise `InvalidRequest` for text with a NUL or half a character, which databases refuse."""
+    if "\x00" in text:
+        raise _unstorable(path, "contains a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _unstorable(path, "contains half a character (a lone surrogate)") from error
+
+
+def _unstorable(path: str, what: str) -> InvalidRequest:
+    return InvalidRequest(f"{path[:_SHOWN] or 'The body'}: {what}", {path[:_SHOWN] or "body": what})
 
 
 class InputChecker:

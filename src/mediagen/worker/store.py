@@ -31,8 +31,9 @@ async def store(
     try:
         outputs = await _outputs(ports, provider, call_of(ports, provider, job, record), prediction)
         for idx, output in enumerate(outputs):
-            async with provider.open(output) as download:
-                await ports.keeper.ingest(job.id, job.secret, idx, download)
+            if not await ports.keeper.resume(job.id, job.secret, idx):
+                async with provider.open(output) as download:
+                    await ports.keeper.ingest(job.id, job.secret, idx, download)
     except (FetchError, InvalidMedia, ProviderError, Unavailable) as error:
         await _again_or_give_up(ports, job, error)
         return
