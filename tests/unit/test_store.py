@@ -107,3 +107,16 @@ async def test_what_a_synchronous_provider_made_survives_a_crash_right_after(eng
         1,
         1,
     )
+
+
+async def test_an_output_of_a_synchronous_provider_that_can_not_be_fetched_fails_the_job(
+    engine: Engine,
+) -> None:
+    engine.use(ScriptedProvider(dedupe=Dedupe.KEY, billed=True, synchronous=True))
+    done = Prediction(ref="sync-1", status=PredictionStatus.SUCCEEDED, outputs=(Output(url="scripted:0"),))
+    engine.provider.script.append(Accepted(prediction=done))
+    engine.provider.bytes.append(FetchError("reset"))
+    job_id = await engine.submit()
+    await engine.work_for(2)
+    job = (await engine.look(job_id)).job
+    assert (job.state, job.error_code, len(engine.provider.sold)) == (JobState.FAILED, "output_lost", 1)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.errors import LeaseLost, PredictionGone, ProviderError, Unavailable
+from mediagen.errors import FetchError, LeaseLost, PredictionGone, ProviderError, Unavailable
 from mediagen.jobs import calls, events, gates
 from mediagen.jobs.calls import SEND_WITHIN_MS
 from mediagen.jobs.model import CallRecord, EventType, Job
@@ -28,6 +28,7 @@ from mediagen.providers.base import (
     Outcome,
     Output,
     Prediction,
+    PredictionStatus,
     Provider,
     Rejected,
     RejectReason,
@@ -117,7 +118,7 @@ async def _accepted(
 ) -> Next | None:
     """Write that the call is bought. What a synchronous provider made is kept before the state says so."""
     if provider.capabilities.synchronous and prediction.outputs:
-        await _spool(ports, provider, record, prediction)
+        prediction = await _spool(ports, provider, record, prediction)
 
     def write(connection: Connection) -> JobState | None:
         if calls.accept(connection, record.id, prediction.ref) is not calls.Acceptance.RECORDED:
@@ -137,16 +138,23 @@ async def _accepted(
     return _on(job, state, prediction)
 
 
-async def _spool(ports: Ports, provider: Provider, record: CallRecord, prediction: Prediction) -> None:
-    """Keep the outputs, however long the storage takes: there may be no other copy."""
-    while True:
-        try:
-            if await ports.keeper.spooled(record.id) is None:
-                parts = [await _read(provider, output) for output in prediction.outputs]
-                await ports.keeper.spool(record.id, parts)
-            return
-        except Unavailable:
-            await ports.clock.sleep(_STORAGE_PAUSE_S)
+async def _spool(ports: Ports, provider: Provider, record: CallRecord, prediction: Prediction) -> Prediction:
+    """Keep what was made durably; return the prediction, failed where an output can't be had."""
+    if await ports.keeper.spooled(record.id) is not None:
+        return prediction
+    try:
+        parts = [await _read(provider, output) for output in prediction.outputs]
+    except FetchError as error:
+        message = f"It was made, but its output could not be fetched: {error}"
+        return replace(
+            prediction,
+            status=PredictionStatus.FAILED,
+            outputs=(),
+            error_code="output_lost",
+            error_message=message,
+        )
+    await ports.keeper.spool(record.id, parts)
+    return prediction
 
 
 async def _read(provider: Provider, output: Output) -> bytes:

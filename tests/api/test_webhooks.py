@@ -1,0 +1,378 @@
+"""Webhooks, out and in: ours are signed and arrive at last; a provider's ring is believed in its id alone."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from mediagen.jobs import calls
+from mediagen.jobs.model import CallRecord
+from mediagen.jobs.service import Submission
+from mediagen.jobs.states import CallState, JobState
+from mediagen.runtime import Runtime
+from mediagen.settings import Settings
+from mediagen.worker.webhooks import PAUSES_S, WebhookSender
+from tests.api.conftest import API, Api, serving
+from tests.conformance.databases import bring_call_to, bring_to
+from tests.fakes.clock import ManualClock
+from tests.fakes.rawhttp import RawServer, answering, app_server, raw_server
+
+DAY_S = 86_400
+
+
+@dataclass
+class Receiver:
+    """A user's server that takes webhooks; it answers as scripted, then with 204."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=list)
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    came: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
+
+    async def take(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.received.append((headers, await request.read()))
+        self.came.put_nowait(None)
+        status = self.answers.pop(0) if self.answers else 204
+        return web.Response(status=status, headers={"Location": self.url} if status == 302 else None)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    async with app_server(receiver.take) as url:
+        receiver.url = f"{url}/hook"
+        yield receiver
+
+
+# ---------------------------------------------------------------------------------------------- ours, from a server
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    settings = Settings(
+        _env_file=None,
+        data_dir=tmp_path,
+        min_free_bytes=0,
+        webhook_allow_private=True,  # type: ignore[call-arg]
+    )
+    async with serving(settings) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("fault", "status"), [("none", "completed"), ("failure", "failed")])
+async def test_the_end_of_a_job_is_delivered_signed_with_all_that_is_known_of_it(
+    api: Api, receiver: Receiver, fault: str, status: str
+) -> None:
+    parameters = {"fault": fault, "latency_s": 0, "width": 64, "height": 64}
+    job = await api.generate(parameters=parameters, webhook_url=receiver.url)
+    async with asyncio.timeout(20):
+        await receiver.came.get()
+    [(headers, body)] = receiver.received
+    payload = Webhook(api.runtime.secrets.webhook).verify(body, headers)
+    assert (payload["type"], payload["data"]["id"], payload["data"]["status"]) == (
+        "job.completed",
+        job["id"],
+        status,
+    )
+    assert payload["data"]["timeline"][-1]["type"] in ("succeeded", "failed")
+    assert headers["content-type"] == "application/json"
+    assert headers["webhook-id"] == f"msg_{job['id']}"
+    assert headers["webhook-signature"].startswith("v1,")
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 60
+    if status == "completed":
+        async with api.http.get(payload["data"]["artifacts"][0]["path"].join((api.url, ""))) as file:
+            assert file.status == 200
+
+
+# ---------------------------------------------------------------------------------------------- ours, through time
+
+
+@dataclass(frozen=True)
+class Office:
+    """An installation without a worker, with a clock in the test's hand and a sender of webhooks."""
+
+    runtime: Runtime
+    clock: ManualClock
+    sender: WebhookSender
+
+    async def end_a_job(self, webhook_url: str) -> str:
+        submitted = await self.runtime.jobs.submit(Submission(prompt="a fox", webhook_url=webhook_url))
+        await self.runtime.jobs.cancel(submitted.job.id)
+        return submitted.job.id
+
+    async def send(self, after_s: float = 0) -> int:
+        self.clock.advance(after_s)
+        return await self.sender.send_due()
+
+    async def outbox(self) -> Sequence[tuple[str, int | None]]:
+        """Return state and last status of every delivery."""
+        query = "SELECT state, last_status FROM webhook_outbox ORDER BY id"
+        return [tuple(row) for row in await self.runtime.db.read(lambda c: c.exec_driver_sql(query).all())]  # type: ignore[misc]
+
+
+@asynccontextmanager
+async def office_in(folder: Path, *, allow_private: bool) -> AsyncIterator[Office]:
+    clock = ManualClock(time.time_ns() // 1_000_000)
+    settings = Settings(_env_file=None, data_dir=folder, min_free_bytes=0)  # type: ignore[call-arg]
+    runtime = await Runtime.start(settings, clock)
+    sender = WebhookSender(
+        db=runtime.db,
+        clock=clock,
+        jobs=runtime.jobs,
+        fetcher=runtime.fetcher,
+        links=runtime.links,
+        secret=runtime.secrets.webhook,
+        allow_private=allow_private,
+    )
+    try:
+        yield Office(runtime, clock, sender)
+    finally:
+        await runtime.close()
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with office_in(tmp_path, allow_private=True) as office:
+        yield office
+
+
+@pytest.mark.parametrize("status", [500, 404, 302, 429])
+async def test_a_delivery_that_was_not_taken_comes_again_as_the_same_message(
+    office: Office, receiver: Receiver, status: int
+) -> None:
+    receiver.answers = [status]
+    await office.end_a_job(receiver.url)
+    assert (await office.send(), await office.send()) == (1, 0)
+    assert await office.outbox() == [("pending", status)]
+    assert await office.send(after_s=PAUSES_S[0] * 1.2) == 1
+    assert await office.outbox() == [("delivered", 204)]
+    (first, body), (second, again) = receiver.received
+    assert first["webhook-id"] == second["webhook-id"]
+    assert body == again
+    assert int(second["webhook-timestamp"]) - int(first["webhook-timestamp"]) in (5, 6)
+    Webhook(office.runtime.secrets.webhook).verify(again, second)
+
+
+async def test_a_delivery_that_was_taken_never_comes_again(office: Office, receiver: Receiver) -> None:
+    await office.end_a_job(receiver.url)
+    assert [await office.send(), await office.send(after_s=10 * DAY_S)] == [1, 0]
+    assert len(receiver.received) == 1
+
+
+async def test_a_receiver_that_is_gone_is_not_asked_again(office: Office, receiver: Receiver) -> None:
+    receiver.answers = [410]
+    await office.end_a_job(receiver.url)
+    assert [await office.send(), await office.send(after_s=10 * DAY_S)] == [1, 0]
+    assert await office.outbox() == [("dead", 410)]
+
+
+async def test_a_receiver_that_never_takes_it_is_given_up_after_days(
+    office: Office, receiver: Receiver
+) -> None:
+    receiver.answers = [503] * 100
+    await office.end_a_job(receiver.url)
+    started_ms, tries = office.clock.now_ms(), await office.send()
+    while (await office.outbox())[0][0] == "pending":
+        tries += await office.send(after_s=3600)
+    assert await office.send(after_s=10 * DAY_S) == 0
+    assert (tries, len(receiver.received)) == (1 + len(PAUSES_S), 1 + len(PAUSES_S))
+    assert office.clock.now_ms() - started_ms > 3 * DAY_S * 1000
+    assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1
+
+
+async def test_a_receiver_that_is_down_gets_it_when_it_is_back(office: Office) -> None:
+    receiver = Receiver()
+    async with app_server(receiver.take) as url:
+        receiver.url = url
+    await office.end_a_job(receiver.url)
+    assert await office.send() == 1
+    assert await office.outbox() == [("pending", None)]
+    port = int(receiver.url.rpartition(":")[2])
+    server = await asyncio.start_server(
+        RawServer(answering(b"HTTP/1.1 204 OK\r\n\r\n")).serve, "127.0.0.1", port
+    )
+    async with server:
+        await office.send(after_s=PAUSES_S[0] * 1.2)
+    assert await office.outbox() == [("delivered", 204)]
+
+
+async def test_a_slow_receiver_does_not_hold_the_others_up(office: Office, receiver: Receiver) -> None:
+    async def wait_for_the_other(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await receiver.came.get()
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.write_eof()
+
+    async with raw_server(wait_for_the_other) as slow:
+        await office.end_a_job(f"{slow.url}/hook")
+        await office.end_a_job(receiver.url)
+        assert await office.send() == 2
+    assert await office.outbox() == [("delivered", 204)] * 2
+
+
+async def test_the_message_of_a_deleted_job_is_not_sent(office: Office, receiver: Receiver) -> None:
+    await office.runtime.jobs.delete(await office.end_a_job(receiver.url))
+    assert await office.send() == 0
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["{}", "https://127.0.0.1/", "https://localhost/", "https://[::1]/", "https://169.254.169.254/latest"],
+)
+async def test_a_private_address_is_given_up_at_once_unless_it_is_allowed(tmp_path: Path, url: str) -> None:
+    async with office_in(tmp_path, allow_private=False) as office, raw_server(answering(b"")) as server:
+        await office.end_a_job(url.format(server.url))
+        assert [await office.send(), await office.send(after_s=10 * DAY_S)] == [1, 0]
+        assert await office.outbox() == [("dead", None)]
+        assert server.connections == 0
+
+
+# ---------------------------------------------------------------------------------------------- a provider's ring
+
+PUBLIC = "https://media.example.com/gw"
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Api]:
+    """A server without a worker that providers can reach."""
+    settings = Settings(_env_file=None, data_dir=tmp_path, min_free_bytes=0, public_url=PUBLIC)  # type: ignore[call-arg]
+    async with serving(settings, worker=False) as running:
+        yield running
+
+
+async def lost_call(door: Api, state: CallState = CallState.UNKNOWN) -> CallRecord:
+    """Return a call of a job that waits a long time before it asks the provider again."""
+    db = door.runtime.db
+    submitted = await door.runtime.jobs.submit(Submission(prompt="a fox"))
+
+    def write(connection: Any) -> CallRecord:
+        record = calls.intend(connection, submitted.job, door.runtime.clock.new_id(), 60_000)
+        bring_call_to(connection, record.id, state, "ref-1")
+        bring_to(connection, submitted.job, JobState.RECONCILING)
+        connection.exec_driver_sql(f"UPDATE jobs SET run_at = {record.created_at + 3_600_000}")
+        return record
+
+    return await db.transact(write)
+
+
+def path_of(door: Api, call: CallRecord) -> str:
+    url = door.runtime.hook_url(call.provider, call.id)
+    assert url is not None
+    assert url.startswith(f"{PUBLIC}/hooks/{call.provider}/")
+    return url.removeprefix(PUBLIC)
+
+
+async def ring(door: Api, path: str, body: object, **headers: str) -> int:
+    sent = {"content-type": "application/json", **headers}
+    data = body if isinstance(body, (str, bytes)) else json.dumps(body)
+    return (await door.call("POST", path, data=data, headers=sent))[0]
+
+
+async def known(door: Api, call: CallRecord) -> tuple[str, str | None, bool]:
+    """Return what the ledger knows of the call, and whether its job is due."""
+    job = (await door.runtime.jobs.get(call.job_id)).job
+    record = await door.runtime.db.read(lambda c: calls.get(c, call.id))
+    assert record is not None
+    return record.state, record.provider_ref, job.run_at <= door.runtime.clock.now_ms()
+
+
+async def test_a_ring_records_the_ref_and_makes_the_job_due(door: Api) -> None:
+    call = await lost_call(door)
+    assert await known(door, call) == ("unknown", None, False)
+    assert await ring(door, path_of(door, call), {"id": "ref-1", "status": "starting"}) == 204
+    assert await known(door, call) == ("accepted", "ref-1", True)
+
+
+async def test_a_ring_comes_through_the_public_name(door: Api) -> None:
+    call = await lost_call(door)
+    assert await ring(door, path_of(door, call), {"id": "ref-1"}, Host="media.example.com") == 204
+    assert (await known(door, call))[0] == "accepted"
+
+
+async def test_a_ring_says_nothing_of_the_outcome(door: Api) -> None:
+    call = await lost_call(door, CallState.ACCEPTED)
+    body = {"id": "ref-1", "status": "succeeded", "output": ["https://evil.example/x.png"]}
+    assert [await ring(door, path_of(door, call), body) for _ in range(2)] == [204, 204]
+    assert await known(door, call) == ("accepted", "ref-1", True)
+    assert (await door.runtime.jobs.get(call.job_id)).job.state is JobState.RECONCILING
+
+
+async def test_a_ring_with_another_ref_does_not_replace_the_one_that_is_known(door: Api) -> None:
+    call = await lost_call(door, CallState.ACCEPTED)
+    assert await ring(door, path_of(door, call), {"id": "forged"}) == 204
+    assert (await known(door, call))[:2] == ("accepted", "ref-1")
+
+
+async def test_a_ring_for_a_call_that_was_given_up_makes_it_an_orphan(door: Api) -> None:
+    call = await lost_call(door, CallState.ABSENT)
+    assert await ring(door, path_of(door, call), {"id": "late"}) == 204
+    assert (await known(door, call))[:2] == ("orphan", "late")
+
+
+async def test_an_address_that_was_not_made_by_us_is_404_and_changes_nothing(door: Api) -> None:
+    call, other = await lost_call(door), await lost_call(door)
+    _, _, provider, token, call_id = path_of(door, call).split("/")
+    for path in (
+        f"/hooks/{provider}/{token[:-1]}/{call_id}",
+        f"/hooks/{provider}/{'A' * len(token)}/{call_id}",
+        f"/hooks/{provider}/{token}/{other.id}",
+        f"/hooks/{provider}/%ff%00/{call_id}",
+        f"/hooks/{provider}/{call_id}",
+    ):
+        assert await ring(door, path, {"id": "ref-1"}) == 404
+    assert await known(door, call) == await known(door, other) == ("unknown", None, False)
+
+
+async def test_a_ring_at_another_provider_s_address_changes_nothing(door: Api) -> None:
+    call = await lost_call(door)
+    path = path_of(door, call).replace(f"/{call.provider}/", "/somebody/")
+    assert await ring(door, path, {"id": "ref-1"}) == 204
+    assert await known(door, call) == ("unknown", None, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no json",
+        "[]",
+        '"ref-1"',
+        {},
+        {"id": None},
+        {"id": 5},
+        {"id": ""},
+        {"id": "a b"},
+        {"id": "r" * 201},
+    ]
+    + [{"id": "ref\u0000"}, '{"id": "\\ud800"}'],
+)
+async def test_a_ring_that_names_no_prediction_is_422_and_changes_nothing(door: Api, body: object) -> None:
+    call = await lost_call(door)
+    assert await ring(door, path_of(door, call), body) == 422
+    assert await known(door, call) == ("unknown", None, False)
+
+
+async def test_a_ring_with_a_body_beyond_the_limit_is_413(door: Api) -> None:
+    call = await lost_call(door)
+    assert await ring(door, path_of(door, call), {"id": "ref-1", "logs": "x" * 1_100_000}) == 413
+    assert await known(door, call) == ("unknown", None, False)
+
+
+async def test_looking_at_the_address_does_not_ring(door: Api) -> None:
+    call = await lost_call(door)
+    assert (await door.call("GET", path_of(door, call)))[0] in (404, 405)
+    assert await known(door, call) == ("unknown", None, False)
+
+
+async def test_without_a_public_address_no_provider_is_told_where_to_ring(idle_api: Api) -> None:
+    assert idle_api.runtime.hook_url("mock", "call-1") is None
+    assert (await idle_api.call("POST", f"{API}/hooks/mock/token/call-1", json={"id": "x"}))[0] == 404
