@@ -7,7 +7,7 @@ prompt came, so that the same seed is as evil again. The prompt names the job: `
 which job it was sold for and how it ended. `POST /_calm` ends the faults of what comes later.
 
 Nothing here breaks the assumption that never paying twice rests on (docs/explanation/never-pay-twice.md): a
-create that arrived is in the list of predictions after `LATEST_S` at the latest.
+create that arrived is in the list of predictions after `LISTED_AFTER_S` at the latest, unless it is told otherwise.
 """
 
 import argparse
@@ -29,11 +29,10 @@ T = TypeVar("T")
 TRANSIENT = "Prediction interrupted; please retry (code: PA)"
 FINAL = "the model could not make it: a dimension does not fit"
 
-LATEST_S = 4.0
-"""The longest pause before a create is looked at, and the longest until it is listed, together."""
+LISTED_AFTER_S = 4.0
+"""The longest time from a create's arrival to its place in the list: `_PAUSE_S`, and then the list's lag."""
 
-_PAUSE_S = 1.5
-_LIST_LAG_S = LATEST_S - _PAUSE_S
+_PAUSE_S = 1.5  # at most, before a create is looked at
 _SLOW_ANSWER_S = 4.0
 _BAD_DOWNLOADS = 2  # of one prediction at most: links come back
 _TRANSIENT_FAILURES = 3  # of one prompt at most: attempts are bounded
@@ -46,10 +45,6 @@ class Fate(Switches):
     name: str = "good"
     slow_answer_s: float = 0.0  # from the purchase to the answer
     lost: bool = False  # the connection breaks before anything is bought
-
-    @property
-    def listed_after_s(self) -> float:
-        return self.answer_delay_s + self.list_lag_s
 
 
 _CREATES = (  # weight, then what happens to the create
@@ -72,8 +67,9 @@ _DOWNLOADS = ((80, "png"), (8, "gone"), (8, "truncated"), (4, "empty"))
 class EvilProvider(FakeReplicate):
     """The fake, with a fate for every create and none too good for the free requests."""
 
-    def __init__(self, seed: int, *, port: int = 0) -> None:
+    def __init__(self, seed: int, *, port: int = 0, listed_after_s: float = LISTED_AFTER_S) -> None:
         super().__init__(port=port)
+        self._list_lag_s = listed_after_s - _PAUSE_S
         self._seed = seed
         self._calm = False
         self._chance = random.Random(seed)
@@ -92,7 +88,7 @@ class EvilProvider(FakeReplicate):
             return fate
         fate.slow_answer_s *= chance.random()
         fate.answer_delay_s = _PAUSE_S * chance.random() if chance.random() < 0.1 else 0.0
-        fate.list_lag_s = _LIST_LAG_S * chance.random() ** 2
+        fate.list_lag_s = self._list_lag_s * chance.random() ** 2
         fate.fail = _pick(chance, _ENDS)
         if fate.fail == TRANSIENT:
             self._transient[prompt] += 1
@@ -175,8 +171,8 @@ def _hang_up(request: web.Request) -> None:
         request.transport.abort()
 
 
-async def _serve(seed: int, port: int) -> None:
-    async with EvilProvider(seed, port=port) as provider:
+async def _serve(seed: int, port: int, listed_after_s: float) -> None:
+    async with EvilProvider(seed, port=port, listed_after_s=listed_after_s) as provider:
         sys.stdout.write(f"{provider.url}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
@@ -189,9 +185,10 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--listed-after", type=float, default=LISTED_AFTER_S, help="seconds")
     given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(given.seed, given.port))
+        asyncio.run(_serve(given.seed, given.port, given.listed_after))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import aiohttp
 
+from proof.evil_provider import LISTED_AFTER_S
 from proof.kill_evidence import collect, until_ended
 from proof.kill_verdict import Restart, Verdict, judge
 from proof.kill_world import Plan, Run, world
@@ -89,21 +90,21 @@ async def _ask(run: Run, number: int) -> str | None:
 async def _kill_all(run: Run) -> None:
     """End the server and start it again, as often as the plan says."""
     plan, chance = run.plan, random.Random(run.plan.seed)
-    restart = Restart(killed_ms=_now_ms())
     await run.server.start()
-    live_s = await _until_live(run)
+    live_s, life_s = await _until_live(run), plan.most_s
     for number in range(1, plan.kills + 1):
-        is_long = number % LIVES_A_LONG_ONE == LIVES_A_LONG_ONE // 2
-        await asyncio.sleep(LONG_LIFE_S if is_long else chance.uniform(plan.least_s, plan.most_s))
+        await asyncio.sleep(life_s)
         if number == plan.kills:  # what hangs now dies with the server; what comes later is answered well
             await _calm(run)
         restart = Restart(killed_ms=_now_ms())
         await run.server.kill()
         await run.server.start()
         if chance.random() < DURING_START and number < plan.kills:
-            await asyncio.sleep(live_s * chance.random())
+            life_s = live_s * chance.random()
         else:
             restart.live_s = live_s = await _until_live(run)
+            is_long = number % LIVES_A_LONG_ONE == LIVES_A_LONG_ONE // 2
+            life_s = LONG_LIFE_S if is_long else chance.uniform(plan.least_s, plan.most_s)
         await _note(run, restart)
 
 
@@ -140,16 +141,21 @@ def _now_ms() -> int:
 
 
 async def prove(plan: Plan, folder: Path) -> Verdict:
-    """Run the plan in an empty folder and judge it; ends its processes also when it is told to terminate."""
-    begun, task = time.monotonic(), asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    """Run the plan in an empty folder and judge it."""
+    begun = time.monotonic()
     async with world(plan, folder) as run:
         async with asyncio.TaskGroup() as together:
             together.create_task(_kill_all(run))
             together.create_task(_submit_all(run))
         evidence = await collect(run, ended=await until_ended(run))
     return await asyncio.to_thread(judge, evidence, time.monotonic() - begun)
+
+
+async def _prove_until_told(plan: Plan, folder: Path) -> Verdict:
+    """End our processes also when we are told to terminate."""
+    proving = asyncio.ensure_future(prove(plan, folder))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, proving.cancel)
+    return await proving
 
 
 def main() -> None:
@@ -162,6 +168,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20.0, help="jobs submitted per second, at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unmarked", action="store_true", help="no webhooks: calls are known by their input")
+    parser.add_argument(
+        "--listed-after",
+        type=float,
+        default=LISTED_AFTER_S,
+        help="seconds until the provider lists a create; above RECONCILE_GRACE, jobs are bought twice",
+    )
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--keep", action="store_true", help="keep database, files and logs")
     given = parser.parse_args()
@@ -170,7 +182,7 @@ def main() -> None:
         jobs=given.jobs, kills=given.kills, rate=given.rate, seed=given.seed, marked=not given.unmarked
     )
     try:
-        verdict = asyncio.run(prove(plan, folder))
+        verdict = asyncio.run(_prove_until_told(plan, folder))
     finally:
         if not given.keep:
             shutil.rmtree(folder, ignore_errors=True)

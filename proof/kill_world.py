@@ -12,13 +12,14 @@ from typing import Any
 
 import aiohttp
 
+from proof.evil_provider import LISTED_AFTER_S
 from proof.kill_verdict import Restart
 from proof.processes import Process
 
 ROOT = Path(__file__).parents[1]
 
 SETTINGS = {
-    "RECONCILE_GRACE": "4",  # no create takes longer from its arrival to the list: evil_provider.LATEST_S
+    "RECONCILE_GRACE": "4",  # no create takes longer from its arrival to the list: evil_provider.LISTED_AFTER_S
     "PROVIDER_CREATES_PER_S": "500",
     "JOB_TIMEOUT": "60",
     "RETRY_BACKOFF_BASE": "0.2",
@@ -41,6 +42,7 @@ class Plan:
     seed: int
     least_s: float = 1.0  # from the server's first answer to the next kill
     most_s: float = 3.0
+    listed_after_s: float = LISTED_AFTER_S  # the provider's bound, which RECONCILE_GRACE has to cover
     marked: bool = True  # whether calls carry an address that names them, at which the provider rings
 
 
@@ -72,7 +74,8 @@ class Run:
 @asynccontextmanager
 async def world(plan: Plan, folder: Path) -> AsyncIterator[Run]:
     """Start the provider, make all ready for the server, and end both whatever happens."""
-    command = (sys.executable, "-m", "proof.evil_provider", "--seed", str(plan.seed))
+    evil = ("--seed", str(plan.seed), "--listed-after", str(plan.listed_after_s))
+    command = (sys.executable, "-m", "proof.evil_provider", *evil)
     outside = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     provider = Process(command, folder, outside, folder / "provider.log")
     try:

@@ -394,5 +394,5 @@ def _quiet_logging(*, debug: bool) -> None:
     from mediagen.telemetry import set_up_logging
 
     set_up_logging(debug=debug)
-    if not debug:
-        logging.getLogger().setLevel(logging.ERROR)
+    for handler in () if debug else logging.getLogger().handlers:
+        handler.setLevel(logging.ERROR)

@@ -1,6 +1,7 @@
 """How steps end: each function is one fenced transaction that sets the job's state and when it is due again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mediagen.db.engine import Connection, now_ms
@@ -51,6 +52,12 @@ def succeeded(ref: str, outputs: list[bytes]) -> Prediction:
     return Prediction(
         ref=ref, status=PredictionStatus.SUCCEEDED, outputs=tuple(Output(data=data) for data in outputs)
     )
+
+
+def without_output(prediction: Prediction, message: str) -> Prediction:
+    """Return a prediction that was made but whose output can't be had."""
+    failed = PredictionStatus.FAILED
+    return replace(prediction, status=failed, outputs=(), error_code="output_lost", error_message=message)
 
 
 # ---------------------------------------------------------------------------------------------- the end

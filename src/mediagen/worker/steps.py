@@ -28,7 +28,6 @@ from mediagen.providers.base import (
     Outcome,
     Output,
     Prediction,
-    PredictionStatus,
     Provider,
     Rejected,
     RejectReason,
@@ -146,13 +145,7 @@ async def _spool(ports: Ports, provider: Provider, record: CallRecord, predictio
         parts = [await _read(provider, output) for output in prediction.outputs]
     except FetchError as error:
         message = f"It was made, but its output could not be fetched: {error}"
-        return replace(
-            prediction,
-            status=PredictionStatus.FAILED,
-            outputs=(),
-            error_code="output_lost",
-            error_message=message,
-        )
+        return endings.without_output(prediction, message)
     await ports.keeper.spool(record.id, parts)
     return prediction
 
