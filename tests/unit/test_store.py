@@ -119,4 +119,4 @@ async def test_an_output_of_a_synchronous_provider_that_can_not_be_fetched_fails
     job_id = await engine.submit()
     await engine.work_for(2)
     job = (await engine.look(job_id)).job
-    assert (job.state, job.error_code, len(engine.provider.bought)) == (JobState.FAILED, "output_lost", 1)
+    assert (job.state, job.error_code, len(engine.provider.creates)) == (JobState.FAILED, "output_lost", 1)
