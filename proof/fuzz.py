@@ -27,6 +27,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -49,7 +50,7 @@ CHECKS = [
 _SHOWN = 30  # violations told in full
 _TIMEOUT_S = 30
 _STREAM = "text/event-stream"
-_SMALL = {"prompt": "a red fox", "parameters": {"width": 64, "height": 64, "latency_s": 0}}
+_SMALL: dict[str, Any] = {"prompt": "a red fox", "parameters": {"width": 64, "height": 64, "latency_s": 0}}
 _NEVER_MS = 10**14
 
 
@@ -75,6 +76,9 @@ class Fuzz:
         self._seed = rng_seed
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.headers["Connection"] = (
+            "close"  # what is left of a stream must not meet the next answer
+        )
         self._schema = schemathesis.openapi.from_url(f"{url}{API}/openapi.json")
 
     def run(self, cases: int, moves: Moves) -> list[Line]:
@@ -95,6 +99,8 @@ class Fuzz:
 
     def _work(self) -> Iterator[tuple[Any, GenerationMode]]:
         for result in self._schema.get_all_operations():
+            if not isinstance(result, Ok):
+                raise result.err()
             for mode in GenerationMode:
                 yield result.ok(), mode
 
@@ -131,6 +137,7 @@ class Fuzz:
             with self._session.request(**options, timeout=_TIMEOUT_S, stream=True) as response:
                 if response.headers.get("content-type", "").startswith(_STREAM):
                     response._content = b""  # it does not end; its head is what is looked at
+                    self._session.close()  # what is left of it must not meet the next answer; a new one opens
                 line.statuses[response.status_code] += 1
                 case.validate_response(response, checks=CHECKS)
         except FailureGroup as group:
@@ -232,24 +239,17 @@ def main() -> int:
         lines, wrong = asyncio.run(fuzz(asked.cases, asked.seed, Path(folder)))
     result = summary(lines, wrong)
     save(asked.json, result)
-    rows = [
-        (
-            line.operation,
-            line.mode,
-            line.cases,
-            " ".join(f"{s}:{n}" for s, n in sorted(line.statuses.items())),
-            sum(line.violations.values()),
-        )
-        for line in sorted(lines, key=lambda line: line.operation)
-    ]
-    told = f"{result['cases']:,} cases of {result['operations']} operations, {len(result['violations'])} kinds of violations"
-    show(
-        "Fuzz",
-        ("operation", "mode", "cases", "answers", "violations"),
-        rows,
-        [told, *result["violations"][:_SHOWN]],
-    )
-    return 1 if result["violations"] else 0
+    found = result["violations"]
+    told = f"{result['cases']:,} cases of {result['operations']} operations, {len(found)} kinds of violation"
+    rows = [_row(line) for line in sorted(lines, key=lambda line: (line.operation, line.mode))]
+    headings = ("operation", "mode", "cases", "answers", "violations")
+    show("Fuzz", headings, rows, [told, *found[:_SHOWN]])
+    return 1 if found else 0
+
+
+def _row(line: Line) -> tuple[object, ...]:
+    answers = " ".join(f"{status}:{count}" for status, count in sorted(line.statuses.items()))
+    return line.operation, line.mode, line.cases, answers, sum(line.violations.values())
 
 
 if __name__ == "__main__":

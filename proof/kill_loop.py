@@ -12,7 +12,6 @@ files agree, else 1. docs/how-to/audit.md says what network the settings below a
 
 import argparse
 import asyncio
-import json
 import random
 import shutil
 import signal
@@ -28,6 +27,7 @@ from proof.evil_provider import LISTED_AFTER_S
 from proof.kill_evidence import collect, until_ended
 from proof.kill_verdict import Restart, Verdict, judge
 from proof.kill_world import Plan, Run, world
+from proof.table import save, show
 
 DURING_START = 0.1  # share of the kills
 LONG_LIFE_S = 32.0  # longer than the client waits for the answer of a create
@@ -147,7 +147,8 @@ async def prove(plan: Plan, folder: Path) -> Verdict:
         async with asyncio.TaskGroup() as together:
             together.create_task(_kill_all(run))
             together.create_task(_submit_all(run))
-        evidence = await collect(run, ended=await until_ended(run))
+        await until_ended(run)
+        evidence = await collect(run)
     return await asyncio.to_thread(judge, evidence, time.monotonic() - begun)
 
 
@@ -179,16 +180,21 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kill-loop-")).resolve()
     plan = Plan(
-        jobs=given.jobs, kills=given.kills, rate=given.rate, seed=given.seed, marked=not given.unmarked
+        jobs=given.jobs,
+        kills=given.kills,
+        rate=given.rate,
+        seed=given.seed,
+        marked=not given.unmarked,
+        listed_after_s=given.listed_after,
     )
     try:
         verdict = asyncio.run(_prove_until_told(plan, folder))
     finally:
         if not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(f"{verdict.table()}\n" + (f"kept in {folder}\n" if given.keep else ""))
-    if given.json:
-        given.json.write_text(json.dumps(verdict.figures, indent=2) + "\n")
+    kept = [f"Everything is kept in {folder}."] if given.keep else []
+    show("Kill loop", ("", "figure"), verdict.rows, [*verdict.lines, *kept])
+    save(given.json, verdict.figures)
     sys.exit(1 if verdict.violations else 0)
 
 

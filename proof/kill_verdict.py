@@ -27,7 +27,6 @@ class Evidence:
     """All that is known after a run."""
 
     plan: Json
-    ended: bool  # all jobs, in time
     accepted: Mapping[int, set[str]]  # job number -> the ids that its submits were answered with
     prompts: Mapping[int, str]
     jobs: Sequence[Json]  # as the API shows them
@@ -49,13 +48,16 @@ class Verdict:
     figures: Json
     violations: Sequence[str]
 
-    def table(self) -> str:
-        """Return the figures for people."""
-        rows = [(name, _shown(value)) for name, value in self.figures.items() if name != "plan"]
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {value}" for name, value in rows if name != "violations"]
-        faults = [f"VIOLATION  {each}" for each in self.violations] or ["nothing lost, nothing bought twice"]
-        return "\n".join([*lines, *faults])
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """The figures as people read them."""
+        names = [name for name in self.figures if name not in ("plan", "violations")]
+        return [(name.replace("_", " "), _shown(self.figures[name])) for name in names]
+
+    @property
+    def lines(self) -> list[str]:
+        """What must not be, in words."""
+        return [f"VIOLATION {each}" for each in self.violations] or ["Nothing was lost or bought twice."]
 
 
 def judge(evidence: Evidence, took_s: float) -> Verdict:

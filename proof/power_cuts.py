@@ -11,7 +11,6 @@ exit code is 0 when the product's own lines are all 0 and every other line is no
 """
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -20,10 +19,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from proof import power_database, power_files
 from proof.power_files import Do
+from proof.table import save, show
 
 CUTS_A_RUN = 100
 COMMITS_A_RUN = 100
@@ -101,15 +100,6 @@ def _folder() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-def _table(lines: list[Line]) -> str:
-    width = max(len(line.name) for line in lines)
-    rows = [f"{'':<{width}}  {'cuts':>6}  {'did harm':>8}"]
-    for line in lines:
-        details = ", ".join(f"{name} {count}" for name, count in line.details.items())
-        rows.append(f"{line.name:<{width}}  {line.cuts:>6}  {line.harm:>8}  {details}")
-    return "\n".join(rows)
-
-
 def main() -> None:
     """Run what the command line says, print the table, and end with 1 when a line is not as it should be."""
     parser = argparse.ArgumentParser(
@@ -122,12 +112,21 @@ def main() -> None:
     begun = time.monotonic()
     lines = prove(given.cuts, given.seed)
     wrong = [line for line in lines if bool(line.harm) != line.expected]
-    said = [f"NOT AS IT SHOULD BE: {line.name}" for line in wrong] or ["nothing acknowledged was lost"]
-    sys.stdout.write("\n".join([_table(lines), *said]) + "\n")
-    if given.json:
-        figures: dict[str, Any] = {"seed": given.seed, "took_s": round(time.monotonic() - begun, 1)}
-        figures["lines"] = [vars(line) for line in lines]
-        given.json.write_text(json.dumps(figures, indent=2) + "\n")
+    said = [f"NOT AS IT SHOULD BE: {line.name}" for line in wrong] or [
+        "Nothing that was acknowledged was lost."
+    ]
+    rows = [
+        (
+            line.name,
+            line.cuts,
+            line.harm,
+            ", ".join(f"{kind} {count}" for kind, count in line.details.items()),
+        )
+        for line in lines
+    ]
+    show("Power cuts", ("", "cuts", "did harm", "of which"), rows, said)
+    took_s = round(time.monotonic() - begun, 1)
+    save(given.json, {"seed": given.seed, "took_s": took_s, "lines": [vars(line) for line in lines]})
     sys.exit(1 if wrong else 0)
 
 

@@ -66,7 +66,7 @@ def working_in(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            if entry.readlink() == folder:
+            if entry.readlink() == folder.resolve():
                 found.append(int(entry.parent.name))
         except OSError:  # it ended, or is none of ours
             continue

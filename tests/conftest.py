@@ -1,6 +1,7 @@
-"""What holds for all tests: no setting of the machine's leaks in."""
+"""What holds for all tests: no setting of the machine's leaks in, and in CI nothing is skipped."""
 
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -22,3 +23,15 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name in _OURS or name.startswith(_PROVIDERS):
             monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a part that can't run is a failure: a check that is skipped in silence proves nothing."""
+    report = yield
+    if report.skipped and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where everything must run: {report.longrepr}"
+    return report

@@ -44,7 +44,7 @@ class ServiceReport:
 async def run(folder: Path, progress: Moves, database_url: str = "") -> ServiceReport:
     """Submit every value in every role to a job service of its own, with its files in `folder`."""
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         data_dir=folder,
         min_free_bytes=0,
         database_url=database_url,

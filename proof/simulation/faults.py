@@ -134,10 +134,15 @@ class Faults:
             if scale and rng.random() < 0.5:
                 self._rates[fault] = drawn
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing goes wrong any more."""
+        return self._now() > self._until
+
     def strikes(self, fault: Fault) -> bool:
         """Tell whether the fault happens now, and count it."""
         rate = self._rates.get(fault)
-        if rate is None or self._now() > self._until or self._rng.random() >= rate:
+        if rate is None or self.over or self._rng.random() >= rate:
             return False
         self.count += 1
         self.struck[fault] += 1

@@ -136,7 +136,7 @@ class SimProvider(Provider):
 
     def look_again_s(self, elapsed_s: float) -> float:
         """Return longer pauses than real providers are given, so that time is not spent on looks."""
-        return 2.0 if elapsed_s < 8 else min(30.0, elapsed_s / 2)
+        return max(4.0, min(30.0, elapsed_s))
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

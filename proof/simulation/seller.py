@@ -30,7 +30,7 @@ LAG_MS = 1_500
 SKEW_MS, LATEST_MS = 60_000, 120_000
 """When a prediction that nothing proves to be ours may have been made, before and after the call's intent."""
 
-_DURATIONS_MS = (20, 300, 300, 1_500, 4_000, 20_000)
+_DURATIONS_MS = (20, 300, 300, 1_500, 1_500, 4_000, 20_000)
 _REFUSALS = {
     Fault.RATE_LIMITED: (RejectReason.RATE_LIMITED, 3.0),
     Fault.BUSY: (RejectReason.BUSY, None),

@@ -18,6 +18,7 @@ from proof.simulation.kernel import Host, Kernel, Pause, Task
 LEASE_MS = 30_000
 _RENEW_MS = LEASE_MS // 3
 _WATCH_MS = 1_000
+_POLL_MS = 30_000  # commits ring sooner
 _FREEZES_MS = (500, 6_000, 35_000, 120_000)
 _RESTARTS_MS = (100, 2_000, 20_000)
 
@@ -56,9 +57,6 @@ class Worker:
         self.host = Host(name=f"w{self._number}.{self._lives}")
         self._ports = self._around.ports(self.host.name)
         self.alive = True
-        self._spawn("tend", self._tend())
-        if self._synchronous:
-            self._spawn("watch", self._watch())
         if dead:
             self._around.tell(self.host.name, "starts again")
             if self._around.rng.random() < 0.5:  # on the same machine: it sees at once who died
@@ -99,18 +97,25 @@ class Worker:
             return
         for job in claimed.jobs:
             self._around.tell(self.name, f"claims {job.id} ({job.state}), epoch {job.lease_epoch}")
-            self._running[self._spawn(job.id, steps.run(self._ports, job), self._ended)] = job
+            self._work(job)
         if claimed.jobs:
             self._around.ring(0)
-        elif claimed.next_at is not None:
-            self._around.ring(min(5_000, max(50, claimed.next_at - self._ports.clock.now_ms())))
+        elif claimed.next_at is None:
+            self._around.ring(_POLL_MS)
         else:
-            self._around.ring(5_000)
+            self._around.ring(max(50, claimed.next_at - self._ports.clock.now_ms()))
 
     def _claim(self, connection: Connection, limit: int) -> repository.Claimed:
         return repository.claim(
             connection, owner=self.name, limit=limit, lease_ms=LEASE_MS, policies=self._around.policies
         )
+
+    def _work(self, job: Job) -> None:
+        if not self._running:
+            self._spawn("tend", self._tend())
+            if self._synchronous:
+                self._spawn("watch", self._watch())
+        self._running[self._spawn(job.id, steps.run(self._ports, job), self._ended)] = job
 
     def _ended(self, task: Task, error: Exception | None, _: Any) -> None:
         job = self._running.pop(task)
@@ -122,10 +127,11 @@ class Worker:
     # ------------------------------------------------------------------------------------------ leases
 
     async def _tend(self) -> None:
-        while True:
-            await Pause(_RENEW_MS)
-            if self._running and not self._around.faults.strikes(Fault.RENEWAL):
+        await Pause(_RENEW_MS)
+        while self._running:
+            if not self._around.faults.strikes(Fault.RENEWAL):
                 await self._renew()
+            await Pause(_RENEW_MS)
 
     async def _renew(self) -> None:
         held = dict(self._running)
@@ -144,13 +150,14 @@ class Worker:
 
     async def _watch(self) -> None:
         """Pass the wish to cancel on to creates that are held open."""
-        while True:
-            await Pause(_WATCH_MS)
+        await Pause(_WATCH_MS)
+        while self._running:
             for job in list(self._running.values()):
                 try:
                     await self._pass_on(job)
                 except MediagenError as error:
                     self._around.tell(self.name, f"{job.id} can't be stopped: {error}")
+            await Pause(_WATCH_MS)
 
     async def _pass_on(self, job: Job) -> None:
         found = await self._ports.db.read(lambda c: repository.get(c, job.id))

@@ -31,7 +31,9 @@ HORIZON_MS = 6 * 3_600_000
 
 MOST_STEPS = 30_000
 _JUMP_MS = 3_600_000
-_BELL_MS = 1_000
+_POLL_MS = 5_000
+_LULLS_MS = (0, 300, 2_000)
+"""Pauses before a look for work: none lets every ring be a claim of one job, long ones claim jobs together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ class World:
         self._profile = _draw(rng)
         self._offset_ms = 0
         self._jumped = False
+        self._lull_ms = rng.choice(_LULLS_MS)
         self._numbers = count(1)
         self._store = store
         self._book = Book()
@@ -220,15 +223,20 @@ class World:
             for worker in self._workers:
                 worker.stop()
             return
+        due_in_ms = self._due_in_ms()
+        if due_in_ms is not None:
+            self._ring(due_in_ms)
+
+    def _due_in_ms(self) -> int | None:
+        """Return when a worker may find work; None when there is none."""
         due = self._store.ask(
             "SELECT min(max(run_at, coalesce(lease_until, 0))) FROM jobs WHERE finished_at IS NULL"
         )[0][0]
-        if due is not None:
-            self._ring(due - self._wall())
+        return None if due is None else max(0, due - self._wall())
 
     def _ring(self, in_ms: int) -> None:
         """Let some worker look for work, so much later or when it looks by itself."""
-        late_ms = self._rng.randrange(5 * _BELL_MS) if self._faults.strikes(Fault.BELL_LOST) else 0
+        late_ms = self._rng.randrange(_POLL_MS) if self._faults.strikes(Fault.BELL_LOST) else self._lull_ms
         at = self._kernel.now + max(0, in_ms) + late_ms
         if self._bell is None or at < self._bell:
             self._bell = at
@@ -239,9 +247,14 @@ class World:
         if number != self._rings or self._over:
             return
         self._bell = None
+        due_in_ms = self._due_in_ms()
+        if due_in_ms != 0:  # most looks would find nothing, and they cost more than all else
+            if due_in_ms is not None:
+                self._ring(due_in_ms)
+            return
         ready = [worker for worker in self._workers if worker.ready]
         if not ready:
-            self._ring(_BELL_MS)
+            self._ring(1_000)
             return
         self._rng.choice(ready).look()
         if self._faults.strikes(Fault.BELL_TWICE):
@@ -262,7 +275,7 @@ class World:
         return False
 
     def _jump(self) -> None:
-        if self._over:
+        if self._over or self._faults.over:
             return
         if self._faults.strikes(Fault.CLOCK_JUMP):
             jump_ms = self._rng.choice((-_JUMP_MS, _JUMP_MS))

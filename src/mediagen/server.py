@@ -21,6 +21,7 @@ from mediagen.worker.embedded import working
 log = structlog.get_logger(__name__)
 
 _GRACE_S = 10
+_BACKLOG = 2048
 
 
 Ready = Callable[[str, Runtime], None]
@@ -99,6 +100,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)  # now, so that of two servers the second learns that it is late
     except OSError as error:
         listener.close()
         raise SettingsError(

@@ -84,7 +84,7 @@ class _Server(uvicorn.Server):
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, data_dir=tmp_path / "data", min_free_bytes=0)  # type: ignore[call-arg]
+    return Settings(_env_file=None, data_dir=tmp_path / "data", min_free_bytes=0)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         _env_file=None,
         data_dir=tmp_path,
         min_free_bytes=0,
-        webhook_allow_private=True,  # type: ignore[call-arg]
+        webhook_allow_private=True,
     )
     async with serving(settings) as running:
         yield running
@@ -123,7 +123,7 @@ class Office:
 @asynccontextmanager
 async def office_in(folder: Path, *, allow_private: bool) -> AsyncIterator[Office]:
     clock = ManualClock(time.time_ns() // 1_000_000)
-    settings = Settings(_env_file=None, data_dir=folder, min_free_bytes=0)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, data_dir=folder, min_free_bytes=0)
     runtime = await Runtime.start(settings, clock)
     sender = WebhookSender(
         db=runtime.db,
@@ -245,7 +245,7 @@ PUBLIC = "https://media.example.com/gw"
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Api]:
     """A server without a worker that providers can reach."""
-    settings = Settings(_env_file=None, data_dir=tmp_path, min_free_bytes=0, public_url=PUBLIC)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, data_dir=tmp_path, min_free_bytes=0, public_url=PUBLIC)
     async with serving(settings, worker=False) as running:
         yield running
 

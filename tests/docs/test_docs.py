@@ -1,6 +1,8 @@
 """The documents tell the truth: paths exist, settings are listed, providers are named in one file only."""
 
+import pkgutil
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,19 +21,17 @@ def _named_settings() -> set[str]:
 
 
 def _all_settings() -> dict[str, object]:
-    import mediagen.providers as package
-
-    kinds: list[type[BaseSettings]] = [Settings]
-    for provider in provider_classes():
-        module = __import__(provider.__module__, fromlist=["*"])
-        kinds += [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type)
-            and issubclass(value, BaseSettings)
-            and value.__module__ == module.__name__
-        ]
-    assert package
+    modules = [
+        import_module(f"mediagen.{folder}.{info.name}")
+        for folder in ("providers", "storages")
+        for info in pkgutil.iter_modules([str(SOURCE / folder)])
+    ]
+    kinds = {Settings} | {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, BaseSettings) and value.__module__ == module.__name__
+    }
     return {name.upper(): field.default for kind in kinds for name, field in kind.model_fields.items()}
 
 

@@ -3,19 +3,17 @@ import errno
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediagen.errors import Conflict, NotFound, SettingsError, StorageFull, Unavailable
+from mediagen.errors import Conflict, SettingsError, StorageFull, Unavailable
 from mediagen.storages.local import LocalStorage
 
 MIB = 1024**2
@@ -303,32 +301,7 @@ async def test_a_file_system_without_links_refuses_other_bytes_too(storage: Loca
     assert await stored(storage, "ab/abcd.png") == b"picture"
 
 
-async def test_other_bytes_of_the_same_size_are_refused(storage: LocalStorage) -> None:
-    await storage.put("ab/abcd.png", incoming(storage, b"picture"))
-    with pytest.raises(Conflict, match="written once"):
-        await storage.put("ab/abcd.png", incoming(storage, b"forgery"))
-    assert await stored(storage, "ab/abcd.png") == b"picture"
-
-
 # --- reading
-
-
-async def test_a_file_of_up_to_4_mb_is_one_piece(storage: LocalStorage) -> None:
-    await storage.put("a.bin", incoming(storage, bytes(4 * MIB)))
-    assert [len(piece) async for piece in storage.read("a.bin")] == [4 * MIB]
-
-
-async def test_a_larger_file_comes_in_pieces_of_1_mb(storage: LocalStorage) -> None:
-    await storage.put("a.bin", incoming(storage, bytes(4 * MIB + 1)))
-    assert [len(piece) async for piece in storage.read("a.bin")] == [MIB, MIB, MIB, MIB, 1]
-
-
-async def test_a_reader_left_in_the_middle_leaves_no_file_open(storage: LocalStorage) -> None:
-    await storage.put("a.bin", incoming(storage, bytes(9 * MIB)))
-    before = len(os.listdir("/dev/fd"))
-    reader = storage.read("a.bin")
-    await anext(aiter(reader))
-    assert len(os.listdir("/dev/fd")) == before
 
 
 async def test_an_unmounted_disk_is_unavailable_not_empty(storage: LocalStorage) -> None:
@@ -358,119 +331,12 @@ async def test_no_blocking_call_is_made_in_the_event_loop(tmp_path: Path, disk: 
 # --- staying inside
 
 
-@pytest.mark.parametrize("deed", ["put", "read", "stat", "delete"])
-async def test_a_folder_that_is_a_symbolic_link_is_not_followed(
-    storage: LocalStorage, tmp_path: Path, deed: str
-) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "a.bin").write_bytes(b"private")
-    (storage.root / "ab").symlink_to(outside)
-    file = incoming(storage, b"picture")
-    deeds: dict[str, Callable[[], Awaitable[object]]] = {
-        "put": lambda: storage.put("ab/b.bin", file),
-        "read": lambda: stored(storage, "ab/a.bin"),
-        "stat": lambda: storage.stat("ab/a.bin"),
-        "delete": lambda: storage.delete("ab/a.bin"),
-    }
-    with pytest.raises(Unavailable, match="symbolic link"):
-        await deeds[deed]()
-    assert [path.name for path in outside.iterdir()] == ["a.bin"]
-
-
-async def test_a_file_that_is_a_symbolic_link_is_not_read(storage: LocalStorage, tmp_path: Path) -> None:
-    (tmp_path / "private").write_bytes(b"private")
-    (storage.root / "a.bin").symlink_to(tmp_path / "private")
-    with pytest.raises(Unavailable, match="symbolic link"):
-        await stored(storage, "a.bin")
-
-
-async def test_an_incoming_file_that_is_a_symbolic_link_is_not_stored(
-    storage: LocalStorage, tmp_path: Path
-) -> None:
-    (tmp_path / "private").write_bytes(b"private")
-    (storage.temp_dir / "incoming").symlink_to(tmp_path / "private")
-    with pytest.raises(Unavailable):
-        await storage.put("a.bin", storage.temp_dir / "incoming")
-    assert await storage.stat("a.bin") is None
-
-
-async def test_something_that_is_no_ordinary_file_is_not_found(storage: LocalStorage) -> None:
-    (storage.root / "folder").mkdir()
-    with pytest.raises(NotFound):
-        await stored(storage, "folder")
-
-
-async def test_the_storage_folder_itself_may_be_reached_over_a_symbolic_link(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    storage = LocalStorage(tmp_path / "link", min_free_bytes=0)
-    await storage.start()
-    await storage.put("ab/abcd.png", incoming(storage, b"picture"))
-    assert (tmp_path / "real/ab/abcd.png").read_bytes() == b"picture"
-
-
-async def test_files_and_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
-    mask = os.umask(0)
-    try:
-        storage = LocalStorage(tmp_path / "artifacts", min_free_bytes=0)
-        await storage.start()
-        await storage.put("ab/abcd.png", incoming(storage, b"picture"))
-    finally:
-        os.umask(mask)
-    modes = {
-        path.name: stat.S_IMODE(path.stat().st_mode) for path in (storage.root, *storage.root.rglob("*"))
-    }
-    assert modes == {"artifacts": 0o700, ".tmp": 0o700, "ab": 0o700, "abcd.png": 0o600}
-
-
-# --- starting
-
-
-async def test_a_storage_path_that_is_a_file_stops_the_start_naming_the_setting(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(
-        SettingsError, match=r"STORAGE_PATH='.*/file/artifacts' can't be used \(Not a directory\)"
-    ):
-        await LocalStorage(tmp_path / "file" / "artifacts", min_free_bytes=0).start()
-
-
-@pytest.fixture
-def closed_folder(tmp_path: Path) -> Path:
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere; the read-only disk covers it")
-    tmp_path.chmod(0o500)
-    return tmp_path
-
-
-async def test_a_storage_path_that_may_not_be_written_stops_the_start(closed_folder: Path) -> None:
-    with pytest.raises(SettingsError, match="STORAGE_PATH"):
-        await LocalStorage(closed_folder / "artifacts", min_free_bytes=0).start()
-
-
-async def test_a_start_clears_temporary_files_older_than_a_day_and_no_others(storage: LocalStorage) -> None:
-    old, young = incoming(storage, b"old", "in-old"), incoming(storage, b"young", "in-young")
-    day_ago = time.time() - 24 * 3600
-    os.utime(old, (day_ago - 60, day_ago - 60))
-    os.utime(young, (day_ago + 60, day_ago + 60))
-    await storage.start()
-    assert [path.name for path in storage.temp_dir.iterdir()] == ["in-young"]
-
-
-async def test_free_bytes_are_those_that_this_user_may_write(storage: LocalStorage) -> None:
-    status = os.statvfs(storage.root)
-    assert await storage.free_bytes() == pytest.approx(status.f_bavail * status.f_frsize, rel=0.2)
-
-
-# --- run in processes of their own by the tests above
-
-
 async def put_for_ever(folder: Path) -> None:
     storage = LocalStorage(folder, min_free_bytes=0)
     await storage.start()
     for n in range(100_000):
         await storage.put(f"{n}.bin", incoming(storage, bytes(100_000)))
-        print(f"{n}.bin", flush=True)  # noqa: T201  read by the parent
+        print(f"{n}.bin", flush=True)
 
 
 async def put_too_much(folder: Path) -> dict[str, Any]:
@@ -528,4 +394,4 @@ async def start_read_only(folder: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     scenarios = {f.__name__: f for f in (put_for_ever, put_too_much, start_when_full, start_read_only)}
-    print(json.dumps(asyncio.run(scenarios[sys.argv[1]](Path(sys.argv[2])))))  # noqa: T201
+    print(json.dumps(asyncio.run(scenarios[sys.argv[1]](Path(sys.argv[2])))))

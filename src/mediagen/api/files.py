@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from mediagen.api.deps import runtime_of
+from mediagen.api.document import UNCHANGED, answers, request_headers
 from mediagen.api.problems import problem, responses
 from mediagen.artifacts.media import inline_safe
 from mediagen.artifacts.model import Artifact
@@ -24,7 +25,7 @@ _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     "cross-origin-resource-policy": "cross-origin",
 }
-_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_MEDIA_TYPES = ("image/*", "video/*", "audio/*", "model/*", "text/plain", "application/octet-stream")
 
 
 @router.head("/media/{key}", include_in_schema=False)
@@ -33,10 +34,16 @@ _BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", 
     summary="The bytes of an artifact",
     response_class=StreamingResponse,
     responses={
-        200: {"description": "All bytes", **_BYTES},
-        206: {"description": "The bytes of the range", **_BYTES},
-        **responses(404, 416),
+        **answers(200, "All bytes", *_MEDIA_TYPES),
+        **answers(206, "The bytes of the range", *_MEDIA_TYPES),
+        **UNCHANGED,
+        **responses(404, 416, 422, 503),
     },
+    openapi_extra=request_headers(
+        Range="bytes=first-last, one range.",
+        If_Range="The ETag for which the range is meant; all bytes are sent for another one.",
+        If_None_Match="The ETag of bytes that are here already: 304.",
+    ),
 )
 async def media(
     request: Request,

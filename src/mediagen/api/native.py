@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.routing import BaseRoute, Route
 
 from mediagen.api.deps import links_of, runtime_of
+from mediagen.api.document import UNCHANGED, answers, request_headers
 from mediagen.api.problems import responses
 from mediagen.api.schemas import GenerateRequest, JobDetailOut, JobOut, JobPageOut, ModelsOut
 from mediagen.api.times import parse_time
@@ -29,6 +30,14 @@ ACCEPTED = "Job accepted for processing"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ALIASES = {"queued": "pending", "cancelled": "canceled", "succeeded": "completed", "running": "processing"}
+_ACCEPTED = answers(
+    202,
+    "The job, which can't be lost any more",
+    Location="Where the job is.",
+    Retry_After="Seconds until a look is worth it.",
+    Idempotent_Replayed="true when the key named this job already.",
+)
+_CONDITIONAL = request_headers(If_None_Match="The ETag of an earlier answer: 304 while nothing has changed.")
 StatusFilter = Literal[
     "pending", "processing", "completed", "failed", "canceled", "queued", "cancelled", "succeeded", "running"
 ]
@@ -39,20 +48,15 @@ StatusFilter = Literal[
     status_code=202,
     response_model=JobOut,
     summary="Submit a job",
-    responses=responses(413, 422, 503, 507),
+    responses={**_ACCEPTED, **responses(409, 413, 422, 503, 507)},
     openapi_extra={
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": GenerateRequest.model_json_schema()}},
         },
-        "parameters": [
-            {
-                "in": "header",
-                "name": "Idempotency-Key",
-                "schema": {"type": "string", "maxLength": 255},
-                "description": "The same key with the same request gives the first job again, never a second one.",
-            }
-        ],
+        **request_headers(
+            Idempotency_Key="The same key with the same request gives the first job again, never a second one."
+        ),
     },
 )
 async def generate(request: Request) -> Response:
@@ -73,7 +77,13 @@ async def generate(request: Request) -> Response:
     return _accepted(request, submitted)
 
 
-@router.get("/status/{job_id}", response_model=JobOut, summary="Look at a job", responses=responses(404, 503))
+@router.get(
+    "/status/{job_id}",
+    response_model=JobOut,
+    summary="Look at a job",
+    responses={**UNCHANGED, **responses(404, 503)},
+    openapi_extra=_CONDITIONAL,
+)
 async def status(request: Request, job_id: str) -> Response:
     """Answer with the job; with If-None-Match, 304 while nothing has changed."""
     runtime = runtime_of(request)
@@ -120,7 +130,11 @@ async def jobs(
 
 
 @router.get(
-    "/jobs/{job_id}", response_model=JobDetailOut, summary="All about a job", responses=responses(404, 503)
+    "/jobs/{job_id}",
+    response_model=JobDetailOut,
+    summary="All about a job",
+    responses={**UNCHANGED, **responses(404, 503)},
+    openapi_extra=_CONDITIONAL,
 )
 async def job(request: Request, job_id: str) -> Response:
     """Answer with the job, its timeline, its attempts and its cost."""
@@ -143,7 +157,7 @@ async def cancel(request: Request, job_id: str) -> Response:
     status_code=202,
     response_model=JobOut,
     summary="Run a failed or canceled job again",
-    responses=responses(404, 409, 503),
+    responses={**_ACCEPTED, **responses(404, 409, 422, 503, 507)},
 )
 async def retry(request: Request, job_id: str) -> Response:
     """Submit the same request as a new job, which names this one in retry_of."""
@@ -160,7 +174,9 @@ async def delete(request: Request, job_id: str) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/models", response_model=ModelsOut, summary="List models", tags=["models"])
+@router.get(
+    "/models", response_model=ModelsOut, summary="List models", tags=["models"], responses=responses()
+)
 async def models(request: Request) -> Response:
     """Answer with the models that can be used, the default one first."""
     registry = runtime_of(request).providers

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 import mediagen
 from mediagen.api.deps import runtime_of
+from mediagen.api.problems import responses
 from mediagen.api.schemas import HealthOut, StatsOut
 from mediagen.db.migrate import HEAD, revision_of
 from mediagen.errors import MediagenError, Unavailable
@@ -27,14 +28,14 @@ _IN_FLIGHT = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING, JobSt
 Check = Callable[[Runtime], Awaitable[str]]
 
 
-@router.get("/stats", response_model=StatsOut, summary="Numbers of this moment")
+@router.get("/stats", response_model=StatsOut, summary="Numbers of this moment", responses=responses(503))
 async def stats(request: Request) -> Response:
     """Answer with counts, rates, durations, workers and pauses."""
     runtime = runtime_of(request)
     return JSONResponse(_stats_json(await runtime.jobs.stats(), runtime))
 
 
-@router.get("/health/live", summary="Is the process alive?")
+@router.get("/health/live", summary="Is the process alive?", responses=responses())
 async def live() -> dict[str, str]:
     """Answer without asking any other part."""
     return {"status": "ok", "name": "mediagen"}
@@ -44,13 +45,13 @@ async def live() -> dict[str, str]:
     "/health/ready",
     response_model=HealthOut,
     summary="Can it take jobs?",
-    responses={503: {"model": HealthOut, "description": "A part fails"}},
+    responses={**responses(), 503: {"model": HealthOut, "description": "A part fails"}},
 )
 @router.get(
     "/health",
     response_model=HealthOut,
     summary="The health of every part",
-    responses={503: {"model": HealthOut, "description": "A part fails"}},
+    responses={**responses(), 503: {"model": HealthOut, "description": "A part fails"}},
 )
 async def health(request: Request) -> Response:
     """Answer with the state and latency of every part; 503 when one fails."""

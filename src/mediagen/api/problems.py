@@ -6,6 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from mediagen.api.document import Responses
 from mediagen.errors import InvalidRequest, MediagenError, Unavailable
 from mediagen.telemetry import redact
 
@@ -73,11 +74,11 @@ def problem(
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """Return the `responses=` of a route that can answer with these problems."""
+def responses(*statuses: int) -> Responses:
+    """Return the `responses=` of a route that can answer with these problems, and with 403 as all can."""
     return {
         status: {"description": _TITLES[status], "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
-        for status in statuses
+        for status in (403, *statuses)
     }
 
 

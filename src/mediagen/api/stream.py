@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from mediagen.api.deps import runtime_of
+from mediagen.api.document import answers, request_headers
 from mediagen.api.native import _job_id
 from mediagen.api.problems import responses
 from mediagen.errors import InvalidRequest
@@ -22,9 +23,9 @@ router = APIRouter(tags=["events"])
 HEARTBEAT_S = 15.0
 _LAST = frozenset({*(state.value for state in TERMINAL), EventType.DELETED.value})
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-_EVENTS: dict[int | str, dict[str, object]] = {
-    200: {"description": "Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
+_EVENTS = answers(200, "Events", "text/event-stream")
+_ENDED = answers(204, "The job has ended, and all its events are read")
+_RESUMED = request_headers(Last_Event_ID="Go on after the event with this id.")
 LastEventId = Annotated[
     str | None,
     Query(max_length=20, description="As the header Last-Event-ID, for clients that can't set it."),
@@ -35,7 +36,8 @@ LastEventId = Annotated[
     "/jobs/{job_id}/events",
     summary="Follow a job",
     response_class=StreamingResponse,
-    responses={**_EVENTS, **responses(404, 422)},
+    responses={**_EVENTS, **_ENDED, **responses(404, 422, 503)},
+    openapi_extra=_RESUMED,
 )
 async def job_events(request: Request, job_id: str, last_event_id: LastEventId = None) -> Response:
     """Stream the job's events from its first on, or after Last-Event-ID; ends with the job.
@@ -51,7 +53,13 @@ async def job_events(request: Request, job_id: str, last_event_id: LastEventId =
     return StreamingResponse(_until_end(events), media_type="text/event-stream", headers=_HEADERS)
 
 
-@router.get("/events", summary="Follow all jobs", response_class=StreamingResponse, responses=_EVENTS)
+@router.get(
+    "/events",
+    summary="Follow all jobs",
+    response_class=StreamingResponse,
+    responses={**_EVENTS, **responses(422, 503)},
+    openapi_extra=_RESUMED,
+)
 async def all_events(request: Request, last_event_id: LastEventId = None) -> Response:
     """Stream the events of all jobs, new ones, or those after Last-Event-ID."""
     events = runtime_of(request).jobs.follow(after=_after(request, last_event_id))
