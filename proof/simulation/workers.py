@@ -32,6 +32,7 @@ class Surroundings:
     faults: Faults
     policies: Mapping[str, GatePolicy]
     ports: Callable[[str], Ports]  # a process of that name gets its own
+    wished: Callable[[str], bool]  # whether there is a wish to cancel the job: spares looks that find nothing
     ring: Callable[[int], None]  # let some worker look for work so much later
     crashed: Callable[[str, Exception], None]  # a step raised what it never should
     tell: Callable[[str, str], None]
@@ -152,7 +153,7 @@ class Worker:
         """Pass the wish to cancel on to creates that are held open."""
         await Pause(_WATCH_MS)
         while self._running:
-            for job in list(self._running.values()):
+            for job in [job for job in self._running.values() if self._around.wished(job.id)]:
                 try:
                     await self._pass_on(job)
                 except MediagenError as error:

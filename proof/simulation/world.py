@@ -114,7 +114,7 @@ class World:
             over=lambda: self._over,
         )
         policy = GatePolicy(
-            creates_per_s=self._rng.choice((1000.0, 1000.0, 1.0)),
+            creates_per_s=self._rng.choice((1000.0, 1000.0, 1000.0, 1.0)),
             max_in_flight=self._rng.choice((None, None, 1, 2)),
         )
         around = Surroundings(
@@ -123,6 +123,7 @@ class World:
             faults=self._faults,
             policies={"sim": policy},
             ports=self._ports,
+            wished=lambda job_id: self._checker.jobs[job_id].cancel_requested_at is not None,
             ring=self._ring,
             crashed=self._crashed,
             tell=self._tell,

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,17 @@ class Round:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     switches: Mapping[str, Any] = field(default_factory=dict)  # of the fake Replicate
     bought: int = 0  # predictions that the fake Replicate has made by then
+
+
+@asynccontextmanager
+async def a_server(folder: Path, **env: str) -> AsyncIterator[ServerProcess]:
+    """Run a server on the folder; what it logged is shown with a test that fails."""
+    async with ServerProcess({"DATA_DIR": str(folder), **QUICK, **env}) as server:
+        try:
+            yield server
+        except BaseException:
+            sys.stderr.write(server.log)
+            raise
 
 
 @pytest.fixture
@@ -127,7 +139,7 @@ async def test_a_killed_server_goes_on_where_it_was_and_buys_nothing_twice(
 ) -> None:
     folder = tmp_path / "data"
     jobs: list[str] = []
-    async with asyncio.timeout(100), ServerProcess({"DATA_DIR": str(folder), **QUICK}) as server:
+    async with asyncio.timeout(100), a_server(folder) as server:
         await server.stop()
         for number, plan in enumerate(MOCK_ROUNDS):
             server.args = ("--no-worker",) if plan.state is JobState.QUEUED else ()
@@ -166,14 +178,9 @@ async def test_what_a_killed_server_bought_is_found_followed_and_kept_and_never_
     http: aiohttp.ClientSession, replicate: FakeReplicate, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
-    env = {
-        "DATA_DIR": str(folder),
-        "REPLICATE_API_TOKEN": replicate.token,
-        "REPLICATE_API_BASE_URL": replicate.url,
-        **QUICK,
-    }
+    account = {"REPLICATE_API_TOKEN": replicate.token, "REPLICATE_API_BASE_URL": replicate.url}
     jobs: list[str] = []
-    async with asyncio.timeout(100), ServerProcess(env) as server:
+    async with asyncio.timeout(100), a_server(folder, **account) as server:
         for number, plan in enumerate(REPLICATE_ROUNDS):
             for name, value in plan.switches.items():
                 setattr(replicate.switches, name, value)
@@ -201,7 +208,7 @@ async def test_a_client_that_repeats_its_requests_after_a_crash_gets_one_job_for
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     asked = [f"order {n}" for n in range(30)]
-    async with asyncio.timeout(100), ServerProcess({"DATA_DIR": str(tmp_path / "data"), **QUICK}) as server:
+    async with asyncio.timeout(100), a_server(tmp_path / "data") as server:
         asking = [asyncio.create_task(submit(http, server, key, SMALL, key)) for key in asked]
         done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         await server.kill()

@@ -279,8 +279,8 @@ def test_the_schema_takes_all_faults_and_its_own_defaults(mock: MockProvider) ->
         Draft202012Validator(schema).validate({"prompt": "x", **defaults, "fault": fault.value})
 
 
-def test_the_schema_refuses_what_it_does_not_know(mock: MockProvider) -> None:
-    assert not Draft202012Validator(schema_of(mock)).is_valid({"prompt": "x", "widht": 3})
+def test_the_schema_takes_parameters_that_only_a_real_model_knows(mock: MockProvider) -> None:
+    assert Draft202012Validator(schema_of(mock)).is_valid({"prompt": "x", "guidance": 3})
 
 
 def test_the_schema_of_a_stand_in_takes_what_real_models_take(mock: MockProvider) -> None:

@@ -1,11 +1,13 @@
 """SQL on what happens to jobs from outside a step: cancel, a doorbell, delete, and the passing of time."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete, insert, select, update
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import artifacts, idempotency_keys, job_events, jobs, trash, webhook_outbox
 from mediagen.jobs import events
-from mediagen.jobs.model import EventType, Job
+from mediagen.jobs.model import EventType, Job, Lease
 from mediagen.jobs.repository import seize, transition
 from mediagen.jobs.states import JobState
 
@@ -39,6 +41,15 @@ def ring(connection: Connection, job_id: str) -> None:
         .where(jobs.c.id == job_id, jobs.c.state.in_(states), jobs.c.run_at > now)
         .values(run_at=now)
     )
+
+
+def put_back(connection: Connection, leases: Sequence[Lease], pause_ms: int) -> None:
+    """Give claimed jobs back as if they had not been claimed, due one after another with a pause before each."""
+    now = now_ms(connection)
+    for number, lease in enumerate(leases, 1):
+        held = (jobs.c.id == lease.job_id, jobs.c.lease_epoch == lease.epoch)
+        given_back = {"lease_owner": None, "lease_until": None, "run_at": now + number * pause_ms}
+        connection.execute(update(jobs).where(*held).values(**given_back, claims=jobs.c.claims - 1))
 
 
 def delete_finished(connection: Connection, job_id: str) -> bool:

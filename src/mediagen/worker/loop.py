@@ -7,7 +7,7 @@ renewed while its step runs; a worker that dies simply stops renewing.
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import structlog
 
 from mediagen.db.engine import Connection
 from mediagen.errors import LeaseLost, MediagenError, Unavailable
-from mediagen.jobs import calls, repository
+from mediagen.jobs import calls, repository, wishes
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import Job
 from mediagen.worker import steps
@@ -26,6 +26,14 @@ log = structlog.get_logger(__name__)
 Wait = Callable[[float], Awaitable[None]]
 """Return at the next ring of the doorbell, or after so many seconds."""
 
+SUSPECT_CLAIMS = 3
+"""Claims in a row without a durable step forward after which a job runs while no other such job does.
+
+A crash takes down all jobs of its worker. Run one after another, those that it did not come from get on, and
+only the one that it came from is counted up to `steps.POISON_CLAIMS`.
+"""
+
+_SUSPECT_PAUSE_MS = 250
 _WATCH_S = 1.0
 _UNAVAILABLE_S = 1.0
 
@@ -87,11 +95,26 @@ class Worker:
             except Unavailable as error:
                 log.warning("worker.database_unavailable", reason=str(error))
                 return _UNAVAILABLE_S
+            waiting = self._waiting_suspects(claimed.jobs)
             for job in claimed.jobs:
-                self._start(job)
+                if job not in waiting:
+                    self._start(job)
+            await self._put_back(waiting)
             if not claimed.jobs:
                 return self._pause_s(claimed.next_at)
         return self._config.poll_s
+
+    def _waiting_suspects(self, claimed: Sequence[Job]) -> Sequence[Job]:
+        """Return the suspects that have to wait until another one is through."""
+        suspects = [job for job in claimed if job.claims > SUSPECT_CLAIMS]
+        at_work = any(job.claims > SUSPECT_CLAIMS for job, _ in self._running.values())
+        return suspects if at_work else suspects[1:]
+
+    async def _put_back(self, waiting: Sequence[Job]) -> None:
+        leases = [job.lease for job in waiting]
+        if leases:
+            with suppress(Unavailable):  # then the leases run out
+                await self._ports.db.transact(lambda c: wishes.put_back(c, leases, _SUSPECT_PAUSE_MS))
 
     def _claim(self, connection: Connection, room: int) -> repository.Claimed:
         return repository.claim(
