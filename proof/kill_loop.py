@@ -1,6 +1,6 @@
 """Kill the server again and again while an evil provider answers it, and count what was lost or bought twice.
 
-    python -m proof.kill_loop [--jobs 2000] [--kills 150] [--rate 20] [--seed 1] [--unmarked] [--json FILE]
+    python -m proof.kill_loop [--jobs 2000] [--kills 150] [--rate 20] [--life 1 3] [--seed 1] [--unmarked]
 
 Real processes: `mediagen serve` with its worker and SQLite, and a provider that loses answers, fails, and
 keeps its own book (`evil_provider.py`). A client submits jobs and tries again, with the same Idempotency-Key,
@@ -40,12 +40,12 @@ _AGAIN_S = (0.05, 0.3)
 
 
 async def _submit_all(run: Run) -> None:
-    """Submit the jobs at their rate, but never ahead of the kills: there is traffic until the last one."""
+    """Submit the jobs at their rate, but never ahead of the kills: there is traffic until the last ones."""
     plan, begun = run.plan, time.monotonic()
     async with asyncio.TaskGroup() as submitting:
         for number in range(plan.jobs):
             await asyncio.sleep(max(0.0, begun + number / plan.rate - time.monotonic()))
-            due = number * plan.kills // plan.jobs
+            due = number * (plan.kills - 1) // plan.jobs
             async with run.killed:
                 if len(run.restarts) < due:
                     await run.killed.wait_for(lambda due=due: len(run.restarts) >= due)  # type: ignore[misc]
@@ -91,7 +91,7 @@ async def _kill_all(run: Run) -> None:
     """End the server and start it again, as often as the plan says."""
     plan, chance = run.plan, random.Random(run.plan.seed)
     await run.server.start()
-    live_s, life_s = await _until_live(run), plan.most_s
+    live_s, life_s = await _until_live(run), chance.uniform(plan.least_s, plan.most_s)
     for number in range(1, plan.kills + 1):
         await asyncio.sleep(life_s)
         if number == plan.kills:  # what hangs now dies with the server; what comes later is answered well
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=150)
     parser.add_argument("--rate", type=float, default=20.0, help="jobs submitted per second, at most")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--life", type=float, nargs=2, default=(1.0, 3.0), help="seconds from start to kill")
     parser.add_argument("--unmarked", action="store_true", help="no webhooks: calls are known by their input")
     parser.add_argument(
         "--listed-after",
@@ -184,6 +185,8 @@ def main() -> None:
         kills=given.kills,
         rate=given.rate,
         seed=given.seed,
+        least_s=given.life[0],
+        most_s=given.life[1],
         marked=not given.unmarked,
         listed_after_s=given.listed_after,
     )

@@ -29,7 +29,7 @@ COMMITS_A_RUN = 100
 PUTS_A_RUN = 20
 CONTRAST = 10  # of so many cuts one is made with less care, too
 
-_MEMORY = Path("/dev/shm")  # noqa: S108  where syncs cost nothing: what they keep is told by the model
+_MEMORY = Path("/dev/shm")
 _OURS = "PRAGMA synchronous=FULL"
 _FREQUENT_CHECKPOINTS = (8, 40, 1000)  # pages; SQLite's own choice is 1000, which a short run never reaches
 

@@ -1,6 +1,6 @@
 """The bound of row 1 and 2: FastAPI reads the same request model and answers with it. No database.
 
-    python -m bench.peers.echo --port 20001
+python -m bench.peers.echo --port 20001
 """
 
 from fastapi import FastAPI

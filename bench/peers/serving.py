@@ -16,5 +16,11 @@ def serve(app: ASGIApp) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     uvicorn.run(
-        app, host="127.0.0.1", port=port, log_config=None, access_log=False, server_header=False, loop="uvloop"
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        loop="uvloop",
     )

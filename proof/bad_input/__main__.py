@@ -42,7 +42,7 @@ async def drive(requests: int, seed: int, folder: Path, database_url: str = "") 
     env = {"DATABASE_URL": database_url} if database_url else {}
     async with Server(folder, env) as server, aiohttp.ClientSession() as http:
         with progress("requests") as moves:
-            return await Drive(server, http).run(requests, Random(seed), moves)  # noqa: S311  chance that can be had again
+            return await Drive(server, http).run(requests, Random(seed), moves)
 
 
 async def try_service(folder: Path, database_url: str = "") -> ServiceReport:

@@ -20,10 +20,10 @@ from proof.serving import Server
 from proof.table import Moves
 
 API = "/api/v1"
-DRAIN_S = 60.0  # then what is still at work is canceled
 _HONEST = {"prompt": "a red fox", "parameters": {"width": 64, "height": 64, "latency_s": 0}}
 _NEVER_MS = 10**14
 _LOOK_S = 0.5
+_QUIET_S = 20.0  # so long no job may end before the rest is canceled
 
 
 @dataclass(kw_only=True)
@@ -143,8 +143,9 @@ class Drive:
         if fault := fault_of(answer, case.method, api=case.operation.api):
             self._blame(fault, case, f"{answer.status} {answer.media_type} {answer.body[:300]!r}")
         after = self._rows.counts()
-        if answer.status >= 400 and before != after:
-            self._blame(Fault.ROWS, case, f"{answer.status}, then {_difference(before, after)}")
+        added = {table: after[table] - before[table] for table in after if after[table] > before[table]}
+        if answer.status >= 400 and added:
+            self._blame(Fault.ROWS, case, f"{answer.status}, then {added}")
         if answer.status == 202:
             await self._check_kept(case, json_of(answer))
 
@@ -174,7 +175,7 @@ class Drive:
         left = await self._drained()
         if left:
             wrong.append(f"{left} jobs of odd input came to no end")
-        listed = await self._listed()
+        listed = len(await self._listed())
         stored = sum((await self._json(f"{API}/stats"))["jobs"].values())
         if listed != stored:
             wrong.append(f"the list shows {listed} jobs of {stored}")
@@ -183,33 +184,34 @@ class Drive:
             wrong.append(f"the log tells of {crashes} crashes")
 
     async def _drained(self) -> int:
-        """Let the jobs be made, cancel what takes long, and return how many have not ended even then."""
-        left = await self._waited(DRAIN_S)
-        for job in left:
-            async with self._http.post(f"{self._server.url}{API}/jobs/{job['id']}/cancel"):
-                pass
-        return len(await self._waited(DRAIN_S) if left else [])
+        """Let the jobs be made, cancel what does not move, and return how many have not ended even then."""
+        if await self._moved_on():
+            for job in await self._listed("status=pending") + await self._listed("status=processing"):
+                async with self._http.post(f"{self._server.url}{API}/jobs/{job}/cancel"):
+                    pass
+        return await self._moved_on()
 
-    async def _waited(self, seconds: float) -> list[dict[str, Any]]:
-        """Return the jobs that have not ended after so long; at once when all have."""
-        for _ in range(int(seconds / _LOOK_S)):
-            if not await self._unfinished():
-                return []
+    async def _moved_on(self) -> int:
+        """Return how many jobs are at work once all have ended, or none has for a while."""
+        least, quiet_s = await self._unfinished(), 0.0
+        while least and quiet_s < _QUIET_S:
             await asyncio.sleep(_LOOK_S)
-        return await self._unfinished()
+            left = await self._unfinished()
+            quiet_s = 0.0 if left < least else quiet_s + _LOOK_S
+            least = min(left, least)
+        return least
 
-    async def _unfinished(self) -> list[dict[str, Any]]:
-        return [
-            job
-            for status in ("pending", "processing")
-            for job in (await self._json(f"{API}/jobs?status={status}&limit=100"))["items"]
-        ]
+    async def _unfinished(self) -> int:
+        counts = (await self._json(f"{API}/stats"))["jobs"]
+        return int(counts["pending"] + counts["processing"])
 
-    async def _listed(self) -> int:
-        listed, cursor = 0, ""
+    async def _listed(self, query: str = "") -> list[str]:
+        """Return the ids of all jobs, page by page."""
+        listed: list[str] = []
+        cursor = ""
         while True:
-            page = await self._json(f"{API}/jobs?limit=100{cursor}")
-            listed += len(page["items"])
+            page = await self._json(f"{API}/jobs?limit=100&{query}{cursor}")
+            listed += [job["id"] for job in page["items"]]
             if page["next_cursor"] is None:
                 return listed
             cursor = f"&cursor={page['next_cursor']}"
@@ -219,7 +221,3 @@ def _outcome(answer: Answer) -> str:
     if is_parsers(answer):
         return "refused by the HTTP layer"
     return f"{answer.status // 100}xx"
-
-
-def _difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    return {table: after[table] - before[table] for table in after if after[table] != before[table]}

@@ -130,7 +130,6 @@ def headers() -> Iterator[Value]:
             name, block, *(line.partition(b":")[0].decode("latin-1") for line in block.split(b"\r\n"))
         )
     yield _header("no host", b"", "host")
-    yield _header("no connection header", b"X: y\r\n", "connection")
 
 
 def _header(name: str, raw: bytes, *drops: str) -> Value:

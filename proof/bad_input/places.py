@@ -214,7 +214,7 @@ def _names(path: str) -> list[str]:
 
 
 def _method(operation: Operation, value: Value) -> str:
-    method = value.raw.split(b" ")[0].decode("latin-1") if value.kind is Kind.LINE else ""
+    method = value.raw.strip().split(b" ")[0].decode("latin-1") if value.kind is Kind.LINE else ""
     return "HEAD" if method == "HEAD" or (operation.method == "HEAD" and method in ("", "METHOD")) else "GET"
 
 
@@ -235,13 +235,14 @@ class _Request:
         drops: frozenset[str] = frozenset(),
         body: bytes | None = None,
     ) -> bytes:
-        target = self._target(segments or {}) + (b"" if query is None else b"?" + query)
+        target = self._target(line, segments or {}) + (b"" if query is None else b"?" + query)
         start = line.replace(b"METHOD", self.operation.method.encode()).replace(b"TARGET", target)
-        honest = {"host": b"Host: localhost\r\n", "connection": b"Connection: close\r\n"}
-        head = b"".join(text for name, text in honest.items() if name not in drops)
-        return start + b"\r\n" + head + lines + (self._honest_body(drops) if body is None else body)
+        host = b"" if "host" in drops else b"Host: localhost\r\n"
+        return start + b"\r\n" + host + lines + (self._honest_body(drops) if body is None else body)
 
-    def _target(self, segments: Mapping[str, bytes]) -> bytes:
+    def _target(self, line: bytes, segments: Mapping[str, bytes]) -> bytes:
+        if line.startswith(b"DELETE "):  # what exists is still needed
+            segments = {"job_id": b"x", **segments}
         target = self.operation.path.encode()
         for name in _names(self.operation.path):
             segment = segments.get(name, self._known.get(name, "x").encode())

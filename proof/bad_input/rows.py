@@ -6,7 +6,7 @@ from sqlalchemy import create_engine, text
 
 from mediagen.db.tables import metadata
 
-_COUNT = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in sorted(metadata.tables))  # noqa: S608
+_COUNT = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for name in sorted(metadata.tables))
 
 
 class Rows:

@@ -64,7 +64,7 @@ class Audit:
         self._last_event(job)
 
     def _count(self, table: str, job: JobRow) -> int:
-        found = self._store.ask(f"SELECT count(*) FROM {table} WHERE job_id = ?", job.id)  # noqa: S608
+        found = self._store.ask(f"SELECT count(*) FROM {table} WHERE job_id = ?", job.id)
         return int(found[0][0])
 
     def _last_event(self, job: JobRow) -> None:
@@ -105,7 +105,7 @@ class Audit:
 
     def _sale(self, sale: Sale) -> None:
         holder = self._holder.get(sale.ref)
-        job = self._checker.jobs[holder.job_id if holder else sale.job_id]
+        job = self._job_of(sale, holder)
         if holder is None and job.error_code != "outcome_unknown":
             self._checker.violated(Kind.LEDGER, f"{sale.ref} of {sale.call_id} is not in our ledger")
         if sale.status(self._now) is not PredictionStatus.SUCCEEDED or job.state == JobState.SUCCEEDED:
@@ -116,6 +116,14 @@ class Audit:
             self._checker.violated(
                 Kind.LOST, f"{job.id} failed as {job.error_code}, but {sale.ref} succeeded"
             )
+
+    def _job_of(self, sale: Sale, holder: CallRow | None) -> JobRow:
+        """Return the job that has to show for the sale; without a holder, one that admits not to know."""
+        if holder is not None:
+            return self._checker.jobs[holder.job_id]
+        group = [self._checker.jobs[job_id] for job_id in self._checker.group_of(sale)]
+        unsure = [job for job in group if job.error_code == "outcome_unknown"]
+        return unsure[0] if unsure else self._checker.jobs[sale.job_id]
 
     def _explained(self, job: JobRow, sale: Sale, holder: CallRow | None) -> bool:
         """Tell whether something really happened that the job's error code names."""

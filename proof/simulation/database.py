@@ -44,7 +44,7 @@ class Store:
         self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.raw.deserialize(template())
         self.raw.execute("PRAGMA foreign_keys=ON")
-        self._emptying = [f"DELETE FROM {name}" for name in (*_tables(), "sqlite_sequence")]  # noqa: S608
+        self._emptying = [f"DELETE FROM {name}" for name in (*_tables(), "sqlite_sequence")]
         self._engine = create_engine(
             "sqlite://", creator=lambda: self.raw, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
         )

@@ -61,8 +61,8 @@ class CallRow(NamedTuple):
     provider_ref: str | None
 
 
-_JOBS = f"SELECT {', '.join(JobRow._fields)} FROM jobs ORDER BY id"  # noqa: S608  our own column names
-_CALLS = f"SELECT {', '.join(CallRow._fields)} FROM provider_calls ORDER BY id"  # noqa: S608
+_JOBS = f"SELECT {', '.join(JobRow._fields)} FROM jobs ORDER BY id"
+_CALLS = f"SELECT {', '.join(CallRow._fields)} FROM provider_calls ORDER BY id"
 _AGAIN = ("prediction_failed", "provider_error")
 """Errors after which a job is tried again as long as it has attempts left."""
 

@@ -68,7 +68,7 @@ class World:
     def __init__(self, seed: int, store: Store, *, level: Level = Level.MIXED, traced: bool = False) -> None:
         self._seed = seed
         self._trace: list[Traced] | None = [] if traced else None
-        self._rng = rng = Random(seed)  # noqa: S311  a schedule is no secret
+        self._rng = rng = Random(seed)
         self._kernel = Kernel(rng)
         self._faults = Faults(rng, level, lambda: self._kernel.now)
         self._faults.told = lambda fault: self._tell("fault", fault.value)

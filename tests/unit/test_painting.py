@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from mediagen.providers.painting import paint
-from mediagen.providers.painting.brushes import Canvas
+from mediagen.providers.painting.brushes import Canvas, warp
 from mediagen.providers.painting.elements import rainfall, snowfall
 from mediagen.providers.painting.order import read_orders
 from mediagen.providers.painting.palettes import PALETTES, mix
@@ -228,3 +228,8 @@ def test_the_file_has_the_format_that_was_asked_for(name: Any, format_: str, med
     order = read_orders({"output_format": name, "width": 64, "height": 64}, 0)[0]
     data, claimed = order.render()
     assert (Image.open(BytesIO(data)).format, claimed) == (format_, media_type)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (19, 40), (64, 3)])
+def test_pictures_with_less_than_a_pixel_for_each_cell_can_be_bent(size: tuple[int, int]) -> None:
+    assert warp(Image.new("L", size), random.Random(1), 0.2).size == size

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
 from mediagen.errors import InvalidRequest, TooLarge
 from mediagen.jobs.validation import check_storable
@@ -19,12 +20,19 @@ async def read_json(request: Request, most_bytes: int) -> Any:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise InvalidRequest(f"The body must be sent as application/json, not as {content_type[:100]!r}")
+    return parse_json(await _read(request, most_bytes))
+
+
+async def _read(request: Request, most_bytes: int) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most_bytes:
-            raise TooLarge(f"The body is larger than {most_bytes} bytes")
-    return parse_json(bytes(body))
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most_bytes:
+                raise TooLarge(f"The body is larger than {most_bytes} bytes")
+    except ClientDisconnect as error:  # nobody hears the answer, and nothing here is broken
+        raise InvalidRequest("The body was cut off") from error
+    return bytes(body)
 
 
 def parse_json(raw: bytes | str) -> Any:

@@ -115,12 +115,6 @@ def calls_named_by(raw: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found.lower() for found in _UUID.findall(path))
 
 
-def call_named_by(raw: Mapping[str, Any]) -> str | None:
-    """Return the one id that the webhook URL names, or None when it names none or several."""
-    named = calls_named_by(raw)
-    return next(iter(named)) if len(named) == 1 else None
-
-
 def created_ms(raw: Mapping[str, Any]) -> int | None:
     """Return when it was created, in milliseconds since 1970 UTC, or None when it does not say."""
     try:
@@ -137,7 +131,16 @@ def is_moderation(message: str) -> bool:
 
 def same_json(one: Any, other: Any) -> bool:
     """Tell whether two values are the same JSON: tuples are lists, and 1 is 1.0 but not true."""
-    return bool(_normal(one) == _normal(other))
+    return bool(normal_json(one) == normal_json(other))
+
+
+def normal_json(value: Any) -> Any:
+    """Return the value in the one form in which the same JSON is equal, as `same_json` tells."""
+    if isinstance(value, Mapping):
+        return {key: normal_json(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [normal_json(part) for part in value]
+    return ("bool", value) if isinstance(value, bool) else value
 
 
 def text_of(value: Any) -> str:
@@ -195,11 +198,3 @@ def _leaves(output: Any) -> Iterator[Any]:
             yield from _leaves(part)
     elif output is not None:
         yield output
-
-
-def _normal(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _normal(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_normal(part) for part in value]
-    return ("bool", value) if isinstance(value, bool) else value

@@ -8,7 +8,7 @@ model and input that was made at the right time.
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -35,15 +35,12 @@ from mediagen.providers.base import (
     Unknown,
 )
 from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, path_of
+from mediagen.providers.listing import Listed, PredictionList
 from mediagen.providers.predictions import (
-    Page,
-    call_named_by,
-    calls_named_by,
     is_moderation,
     is_ref,
-    read_page,
+    normal_json,
     read_prediction,
-    same_json,
     text_of,
 )
 from mediagen.providers.schemas import input_schema
@@ -138,11 +135,11 @@ class _Target:
         path = path_of("v1", "models", self.owner, self.name)
         return path if self.version is None else path + path_of("versions", self.version)
 
-    def may_be(self, raw: Mapping[str, Any]) -> bool:
+    def may_be(self, listed: Listed) -> bool:
         """Tell whether the prediction's model and version, where it shows them, are these."""
-        if self.version is not None and raw.get("version") not in (self.version, None):
+        if self.version is not None and listed.version not in (self.version, None):
             return False
-        return self.owner is None or raw.get("model") in (f"{self.owner}/{self.name}", None)
+        return self.owner is None or listed.model in (f"{self.owner}/{self.name}", None)
 
 
 def _target(model: str) -> _Target | None:
@@ -150,6 +147,36 @@ def _target(model: str) -> _Target | None:
         return _Target(version=model)
     found = _MODEL.fullmatch(model)
     return _Target(**found.groupdict()) if found else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sought:
+    """A call whose answer was lost, as it is recognized in the list."""
+
+    call: Call
+    target: _Target | None
+    input: Any
+
+    @classmethod
+    def of(cls, call: Call) -> Self:
+        return cls(call=call, target=_target(call.model), input=normal_json(call.input))
+
+    def match(self, listed: Listed) -> Prediction | None:
+        """Return the prediction if its webhook proves that it is the call, or if none does but it may be."""
+        if self.call.id.lower() in listed.calls:
+            return replace(listed.prediction, call_id=self.call.id)
+        return listed.prediction if not listed.calls and self._may_be(listed) else None
+
+    def _may_be(self, listed: Listed) -> bool:
+        """Tell whether the prediction has the model and the input, and was made at the right time."""
+        made, asked = listed.prediction.created_at_ms, self.call.created_at_ms
+        return (
+            self.target is not None
+            and self.target.may_be(listed)
+            and made is not None
+            and asked - SKEW_MS <= made <= asked + LATEST_MS
+            and bool(listed.input == self.input)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +205,7 @@ class ReplicateProvider(Provider):
             clock=context.clock,
             headers={"Authorization": f"Bearer {settings.replicate_api_token.get_secret_value()}"},
         )
+        self._list = PredictionList(self._ask_for_page, self._http.clean)
         self._cards: dict[str, _Card] = {}  # by model, the longest unasked first
         self._describing = asyncio.Lock()
 
@@ -293,7 +321,7 @@ class ReplicateProvider(Provider):
         for _ in range(FOLLOW_PAGES):
             if not wanted or query is None:
                 break
-            page = await self._page(query)
+            page = await self._list.page(query)
             for raw in page.items:
                 if call := wanted.pop(text_of(_object(raw).get("id")), None):
                     prediction = read_prediction(raw, self._http.clean, call)
@@ -303,47 +331,20 @@ class ReplicateProvider(Provider):
         return found
 
     async def find(self, call: Call) -> Sequence[Prediction]:
-        """Search the list back to the time of the call."""
-        found = [
-            prediction
-            async for raw, prediction in self._made_since(call.created_at_ms - SKEW_MS, FIND_PAGES, call)
-            if prediction.call_id or _may_be(call, raw, prediction)
-        ]
+        """Search the list back to the time of the call; searches that come together share one."""
+        match = _Sought.of(call).match
+        found = await self._list.search(call.created_at_ms - SKEW_MS, FIND_PAGES, match)
         return sorted(found, key=lambda prediction: prediction.call_id is None)
 
     async def sold(self, since_ms: int) -> Sequence[Prediction]:
         return [
-            replace(prediction, call_id=call_named_by(raw))
-            async for raw, prediction in self._made_since(since_ms, SOLD_PAGES)
-            if prediction.created_at_ms is None or prediction.created_at_ms >= since_ms
+            replace(each.prediction, call_id=next(iter(each.calls)) if len(each.calls) == 1 else None)
+            async for each in self._list.since(since_ms, SOLD_PAGES)
+            if each.prediction.created_at_ms is None or each.prediction.created_at_ms >= since_ms
         ]
 
-    async def _made_since(
-        self, since_ms: int, most_pages: int, call: Call | None = None
-    ) -> AsyncIterator[tuple[Mapping[str, Any], Prediction]]:
-        """Yield the predictions of the list back to a time, and some older ones.
-
-        Raises `ProviderError` also when that is too far back, or when something in the list can't be read:
-        nothing is ever concluded from a part of it.
-        """
-        query: Mapping[str, str] = {}
-        for _ in range(most_pages):
-            page = await self._page(query)
-            for raw in page.items:
-                prediction = read_prediction(raw, self._http.clean, call)
-                if prediction is None:
-                    raise ProviderError("the list of predictions holds something that is none")
-                yield raw, prediction
-            following = page.following(since_ms)
-            if following is None:
-                return
-            query = following
-        raise ProviderError(
-            f"the list of predictions is too long: {most_pages} pages don't go back far enough"
-        )
-
-    async def _page(self, query: Mapping[str, str]) -> Page:
-        return read_page(await self._http.read("GET", "/v1/predictions", params=query))
+    async def _ask_for_page(self, query: Mapping[str, str]) -> Any:
+        return await self._http.read("GET", "/v1/predictions", params=query)
 
     def trusts(self, url: str) -> bool:
         """Trust the API's own origin, and replicate.delivery with its subdomains, where outputs lie."""
@@ -359,24 +360,12 @@ class ReplicateProvider(Provider):
         return f"signed in as {self._http.clean(text_of(account.get('username')))!r}"
 
     async def close(self) -> None:
+        await self._list.close()
         await self._http.close()
 
 
 def _origin(url: URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host or "", url.port
-
-
-def _may_be(call: Call, raw: Mapping[str, Any], prediction: Prediction) -> bool:
-    """Tell whether a prediction that no webhook proves to be ours may be, by model, input and time."""
-    target, made = _target(call.model), prediction.created_at_ms
-    return (
-        not calls_named_by(raw)
-        and target is not None
-        and target.may_be(raw)
-        and made is not None
-        and call.created_at_ms - SKEW_MS <= made <= call.created_at_ms + LATEST_MS
-        and same_json(raw.get("input"), call.input)
-    )
 
 
 def _lacks_outputs(prediction: Prediction) -> bool:

@@ -76,7 +76,7 @@ async def _again_or_give_up(ports: Ports, job: Job, error: MediagenError) -> Non
     def write(connection: Connection) -> None:
         waits_for_us = isinstance(error, Unavailable)  # our own storage: nothing of it is the job's fault
         may_help = error.retryable or is_invalid
-        if not waits_for_us and (not may_help or tries >= most or now_ms(connection) >= job.expires_at):
+        if not waits_for_us and (not may_help or tries >= most):  # its age matters no more: it is paid for
             endings.fail(
                 connection, job, _code(error), f"It was made, but its output could not be kept: {error}"
             )

@@ -27,7 +27,7 @@ class Runner(BaseRunner):  # type: ignore[misc]  # its base is unknown here
         sleep_s: float = Input(default=0.0, ge=0, le=120, description="Seconds to wait before drawing."),
         fail: str = Input(default="", description="Fail with this text; crash ends the process."),
     ) -> list[Path]:
-        print("drawing", prompt)  # noqa: T201  Cog takes what a model prints as its log
+        print("drawing", prompt)
         _wait(sleep_s)
         if fail == "crash":
             os._exit(1)

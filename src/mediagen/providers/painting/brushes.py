@@ -187,7 +187,8 @@ def halo(size: Size, center: Point, rx: float, ry: float | None = None, power: f
 
 def warp(image: Image.Image, rng: random.Random, strength: float, waves: float = 1.5) -> Image.Image:
     """Return the image bent as if it were liquid, by up to `strength` of its size."""
-    cells, (width, height) = 20, image.size
+    width, height = image.size
+    cells = min(20, width, height)  # none without a pixel
     phases = [rng.uniform(0, math.tau) for _ in range(8)]
 
     def bent(i: int, j: int) -> Point:

@@ -1,0 +1,124 @@
+"""Run random fault schedules on the shipped engine and count what was lost or bought twice.
+
+    python -m proof.simulation --schedules 20000 --jobs 2    the gate of every change
+    python -m proof.simulation --seed 4711                   replay one schedule and show all that happens
+    python -m proof.simulation --mutant all                  show that seeded bugs are noticed
+
+The exit code is 0 when nothing was violated, else 1. With a mutant it is 0 when the bug was noticed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from proof.simulation.faults import Level
+from proof.simulation.invariants import Kind
+from proof.simulation.mutants import MUTANTS
+from proof.simulation.runs import Task, Totals, replay, run
+from proof.simulation.world import Result
+from proof.table import progress, save, show
+
+MUTANT_SCHEDULES = 100_000
+"""Within so many schedules every mutant must be noticed."""
+
+_SHOWN = 20  # violated schedules that are named
+
+
+def main() -> None:
+    """Run what the command line says."""
+    given = _parser().parse_args()
+    if given.seed is not None:
+        sys.exit(_replay(given))
+    sys.exit(_mutants(given) if given.mutant else _gate(given))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m proof.simulation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--schedules", type=int, help="how many, 20000 by default; of a mutant at most 100000"
+    )
+    parser.add_argument("--from-seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="replay this schedule with a full trace")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--fault-level", type=Level, choices=list(Level), default=Level.MIXED)
+    parser.add_argument("--mutant", choices=[*MUTANTS, "all"], help="run the engine with this seeded bug")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    return parser
+
+
+def _gate(given: argparse.Namespace) -> int:
+    task = Task(first=given.from_seed, count=given.schedules or 20_000, level=given.fault_level)
+    with progress("schedules") as moves:
+        totals = run(task, processes=given.jobs, moves=moves)
+    show("Simulation of the shipped engine", ("", "figure"), _rows(totals), _violations(totals))
+    save(given.json, totals.figures)
+    return 1 if totals.violated else 0
+
+
+def _rows(totals: Totals) -> list[tuple[str, object]]:
+    return [
+        ("schedules", totals.schedules),
+        ("steps", totals.steps),
+        ("faults", totals.faults),
+        ("generations bought", totals.sales),
+        ("lost", totals.of(Kind.LOST)),
+        ("bought twice", totals.of(Kind.TWICE)),
+        ("stuck", totals.of(Kind.STUCK)),
+        ("other violations", totals.of(Kind.LEDGER, Kind.RULE, Kind.CRASH)),
+        ("virtual hours", totals.virtual_ms // 3_600_000),
+        ("seconds", f"{totals.seconds:.1f}"),
+        ("schedules/s", f"{totals.rate:.1f}"),
+    ]
+
+
+def _violations(totals: Totals) -> list[str]:
+    lines = [_line(result) for result in totals.violated[:_SHOWN]]
+    if len(totals.violated) > _SHOWN:
+        lines.append(f"... and {len(totals.violated) - _SHOWN} more schedules")
+    return lines
+
+
+def _line(result: Result) -> str:
+    first = result.violations[0]
+    return f"seed {result.seed} ({result.profile}): {first.kind}: {first.what}"
+
+
+def _mutants(given: argparse.Namespace) -> int:
+    names = list(MUTANTS) if given.mutant == "all" else [given.mutant]
+    found: dict[str, Totals] = {}
+    for name in names:
+        task = Task(
+            first=given.from_seed,
+            count=given.schedules or MUTANT_SCHEDULES,
+            level=given.fault_level,
+            mutant=name,
+            until_caught=True,
+        )
+        with progress(name) as moves:
+            found[name] = run(task, processes=given.jobs, moves=moves)
+    rows = [_mutant_row(name, totals) for name, totals in found.items()]
+    show("Seeded bugs", ("bug", "schedules", "seconds", "noticed as"), rows, [])
+    save(given.json, {name: totals.figures for name, totals in found.items()})
+    return 0 if all(totals.violated for totals in found.values()) else 1
+
+
+def _mutant_row(name: str, totals: Totals) -> tuple[object, ...]:
+    noticed = _line(totals.violated[0]) if totals.violated else "NOT NOTICED"
+    return name, totals.schedules, f"{totals.seconds:.1f}", noticed
+
+
+def _replay(given: argparse.Namespace) -> int:
+    mutant = None if given.mutant == "all" else given.mutant
+    result = replay(given.seed, level=given.fault_level, mutant=mutant)
+    for line in result.trace:
+        print(line)
+    print(f"seed {result.seed} ({result.profile}): {result.steps} steps, {result.faults} faults")
+    return 1 if result.violations else 0
+
+
+if __name__ == "__main__":
+    main()
