@@ -152,7 +152,7 @@ async def test_a_refusal_is_a_problem_that_names_the_setting_and_is_no_page(api:
 # --- who may change something
 
 
-@pytest.mark.parametrize(("sign", "media_type"), product(SIGNS, BODIES), ids=str)
+@pytest.mark.parametrize(("sign", "media_type"), list(product(SIGNS, BODIES)), ids=str)
 async def test_a_post_of_another_site_is_refused(api: Api, sign: dict[str, str], media_type: str) -> None:
     answer = await ask(
         api, "POST", f"{API}/generate", {"Content-Type": media_type, **sign}, BODIES[media_type]

@@ -7,7 +7,8 @@ from mediagen.jobs import calls
 from mediagen.jobs.audit import Audit, audit
 from mediagen.jobs.calls import Acceptance
 from mediagen.jobs.states import CallState
-from mediagen.providers.base import Call, PredictionStatus, Unknown
+from mediagen.providers.base import Call, Dedupe, PredictionStatus, Unknown
+from tests.fakes.scripted import ScriptedProvider
 from tests.unit.conftest import Engine
 
 HOUR_MS = 3_600_000
@@ -79,6 +80,19 @@ async def test_a_prediction_that_names_none_may_be_an_unanswered_call_unless_it_
     found = await audited(engine)
     assert [each.ref for each in found.undecided] == ["ref-0"]
     assert [each.ref for each in found.orphans] == ["ref-1"]
+
+
+async def test_a_call_of_a_job_that_has_ended_without_an_answer_makes_nothing_undecided(
+    engine: Engine,
+) -> None:
+    engine.use(ScriptedProvider(dedupe=Dedupe.NONE))
+    engine.provider.script.append(Unknown(message="connection lost"))
+    job_id = await engine.submit()
+    await engine.work_for(70)
+    assert (await engine.look(job_id)).job.error_code == "outcome_unknown"
+    engine.provider.run(engine.provider.creates[0], created_at_ms=engine.clock.now_ms())
+    found = await audited(engine)
+    assert ([each.ref for each in found.orphans], found.undecided) == (["ref-0"], [])
 
 
 async def test_a_call_that_the_provider_does_not_list_is_missing(engine: Engine) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mediagen.db.engine import Connection, is_conflict, now_ms
+from mediagen.db.tables import jobs
 from mediagen.db.tables import provider_calls as calls
 from mediagen.errors import LeaseLost
 from mediagen.jobs.model import CallRecord, Job
-from mediagen.jobs.states import LIVE_CALLS, CallState
+from mediagen.jobs.states import CALL_MOVES, LIVE_CALLS, CallState
 
 SEND_WITHIN_MS = 5_000
 """The create is sent within this time of its intent, or never."""
@@ -88,15 +89,15 @@ def settle(
 ) -> None:
     """Write an opinion on a live call: unknown, absent, rejected, or how it ended.
 
-    Raises `LeaseLost` when the call is no longer live: others have moved on, and the caller's whole
+    Raises `LeaseLost` when the call can't become that any more: others have moved on, and the caller's whole
     transaction must not be kept.
     """
     values: dict[str, Any] = {"state": to.value, "error": error, "cost_micros": cost_micros}
     if to not in LIVE_CALLS:
         values["finished_at"] = now_ms(connection)
-    live = calls.c.state.in_([state.value for state in LIVE_CALLS])
+    live = calls.c.state.in_([state.value for state in LIVE_CALLS if to in (state, *CALL_MOVES[state])])
     if connection.execute(update(calls).where(calls.c.id == call_id, live).values(values)).rowcount != 1:
-        raise LeaseLost(f"Call {call_id} is no longer live")
+        raise LeaseLost(f"Call {call_id} is no longer one that may become {to}")
 
 
 def get(connection: Connection, call_id: str) -> CallRecord | None:
@@ -142,12 +143,16 @@ def charged_since(connection: Connection, provider: str, since_ms: int) -> list[
 
 
 def unanswered(connection: Connection, provider: str) -> list[CallRecord]:
-    """Return the provider's calls of which it is not known yet whether it took them, oldest first."""
+    """Return the provider's calls of which jobs at work still have to learn whether it took them, oldest first."""
     states = [state.value for state in LIVE_CALLS]
-    query = select(calls).where(
-        calls.c.provider == provider, calls.c.state.in_(states), calls.c.provider_ref.is_(None)
+    query = (
+        select(calls)
+        .join(jobs, jobs.c.id == calls.c.job_id)
+        .where(jobs.c.finished_at.is_(None))
+        .where(calls.c.provider == provider, calls.c.state.in_(states), calls.c.provider_ref.is_(None))
+        .order_by(calls.c.created_at)
     )
-    return [_record(row) for row in connection.execute(query.order_by(calls.c.created_at))]
+    return [_record(row) for row in connection.execute(query)]
 
 
 def known_refs(connection: Connection, provider: str, refs: Sequence[str]) -> set[str]:

@@ -138,16 +138,19 @@ async def _accepted(
 
 
 async def _spool(ports: Ports, provider: Provider, record: CallRecord, prediction: Prediction) -> Prediction:
-    """Keep what was made durably; return the prediction, failed where an output can't be had."""
-    if await ports.keeper.spooled(record.id) is not None:
-        return prediction
-    try:
-        parts = [await _read(provider, output) for output in prediction.outputs]
-    except FetchError as error:
-        message = f"It was made, but its output could not be fetched: {error}"
-        return endings.without_output(prediction, message)
-    await ports.keeper.spool(record.id, parts)
-    return prediction
+    """Keep the only copy, however long the storage is away; return it as failed if an output can't be had."""
+    parts: list[bytes] = []
+    while True:
+        try:
+            if await ports.keeper.spooled(record.id) is None:
+                parts = parts or [await _read(provider, output) for output in prediction.outputs]
+                await ports.keeper.spool(record.id, parts)
+            return prediction
+        except FetchError as error:
+            message = f"It was made, but its output could not be fetched: {error}"
+            return endings.without_output(prediction, message)
+        except Unavailable:
+            await ports.clock.sleep(_STORAGE_PAUSE_S)
 
 
 async def _read(provider: Provider, output: Output) -> bytes:
@@ -240,6 +243,9 @@ def _first_look_at(connection: Connection, ports: Ports, provider: Provider, rec
 async def reconcile(ports: Ports, job: Job, _: Prediction | None) -> Next | None:
     """Find out whether a call whose answer was lost was bought: adopt it, or prove it absent."""
     provider = _provider(ports, job)
+    send_by = (
+        ports.clock.monotonic() + SEND_WITHIN_MS / 1000
+    )  # read before the ledger: a late worker sends nothing
     record = await ports.db.read(lambda c: _live(c, job))
     if record.provider_ref is not None:  # a webhook told in the meantime
         ports.first_looks.pop(record.id, None)
@@ -256,7 +262,7 @@ async def reconcile(ports: Ports, job: Job, _: Prediction | None) -> Next | None
             return await _accepted(ports, provider, job, record, endings.succeeded(record.id, kept))
     match provider.capabilities.dedupe:
         case Dedupe.KEY:
-            return await _join(ports, provider, job, record)
+            return await _join(ports, provider, job, record, send_by)
         case Dedupe.RECONCILE:
             return await _search(ports, provider, job, record)
         case _:
@@ -264,10 +270,12 @@ async def reconcile(ports: Ports, job: Job, _: Prediction | None) -> Next | None
             return None
 
 
-async def _join(ports: Ports, provider: Provider, job: Job, record: CallRecord) -> Next | None:
+async def _join(
+    ports: Ports, provider: Provider, job: Job, record: CallRecord, send_by: float
+) -> Next | None:
     """Send the create again with the same key: it joins the first one, if there is one."""
     call = call_of(ports, provider, job, record)
-    outcome = await provider.create(call, send_by=ports.clock.monotonic() + SEND_WITHIN_MS / 1000)
+    outcome = await provider.create(call, send_by=send_by)
     match outcome:
         case Accepted(prediction=prediction):
             return await _accepted(ports, provider, job, record, prediction)

@@ -18,6 +18,9 @@ STORE_TRIES = 20
 INVALID_TRIES = 6
 """Failures in a row after which an output is given up if it arrives empty or cut off once more."""
 
+OUTAGE_TRIES = 5
+"""While the storage is away the pauses are those after so many failures; how long it lasts is not counted."""
+
 CallOf = Callable[[Ports, Provider, Job, CallRecord], Call]
 
 
@@ -69,19 +72,20 @@ def _succeeded(connection: Connection, job: Job, outputs: int) -> None:
 
 
 async def _again_or_give_up(ports: Ports, job: Job, error: MediagenError) -> None:
-    tries = job.tries + 1
+    waits_for_us = isinstance(error, Unavailable)  # our own storage: nothing of it is the job's fault
+    tries = job.tries if waits_for_us else job.tries + 1
     is_invalid = isinstance(error, InvalidMedia)
     most = INVALID_TRIES if is_invalid else STORE_TRIES
 
     def write(connection: Connection) -> None:
-        waits_for_us = isinstance(error, Unavailable)  # our own storage: nothing of it is the job's fault
         may_help = error.retryable or is_invalid
         if not waits_for_us and (not may_help or tries >= most):  # its age matters no more: it is paid for
             endings.fail(
                 connection, job, _code(error), f"It was made, but its output could not be kept: {error}"
             )
             return
-        retry_at = now_ms(connection) + ports.backoff.pause_ms(tries, ports.clock)
+        pause_ms = ports.backoff.pause_ms(OUTAGE_TRIES if waits_for_us else tries, ports.clock)
+        retry_at = now_ms(connection) + pause_ms
         transition(
             connection,
             job.lease,

