@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediagen.jobs import gates, repository
+from mediagen.jobs import calls, gates, repository
 from mediagen.jobs.gates import PROBE_MS, GatePolicy, Opening, Pause
-from mediagen.jobs.states import CallState
+from mediagen.jobs.states import CallState, JobState
 from tests.conformance.databases import DATABASES, PROVIDER, Desk
 from tests.fakes.clock import ManualClock
 
@@ -167,6 +167,19 @@ async def test_claim_keeps_to_the_places_in_flight(desk: Desk) -> None:
     for _ in range(5):
         await desk.add()
     assert len((await desk.claim(policies=policies)).jobs) == 2
+
+
+async def test_a_job_that_was_claimed_to_be_bought_takes_its_place_before_its_call_is_written(
+    desk: Desk,
+) -> None:
+    policies = {PROVIDER: GatePolicy(creates_per_s=100, max_in_flight=3)}
+    await desk.run(repository.insert_many, [desk.new() for _ in range(5)])
+    claims = await asyncio.gather(*(desk.claim(f"w{n}", limit=2, policies=policies) for n in range(4)))
+    assert sum(len(claim.jobs) for claim in claims) == 3
+    [job, *_] = [job for claim in claims for job in claim.jobs]
+    await desk.run(calls.intend, job, "call-1", 60_000)
+    await desk.move(job.lease, JobState.SUBMITTING)
+    assert [again.id for again in (await desk.claim("w9", policies=policies)).jobs] == [job.id]
 
 
 # ---------------------------------------------------------------------------------------------- pause and probe

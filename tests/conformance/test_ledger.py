@@ -247,7 +247,7 @@ async def test_a_late_worker_can_not_call_the_next_worker_s_intent_unknown(desk:
 
 async def test_an_accepted_call_can_not_become_unknown_again(desk: Desk) -> None:
     call = await desk.call(await desk.add(), CallState.ACCEPTED)
-    with pytest.raises(IntegrityError, match="illegal transition"):
+    with pytest.raises(LeaseLost, match=call.id):
         await desk.run(calls.settle, call.id, CallState.UNKNOWN)
     assert await read(desk, call) == call
 

@@ -7,11 +7,11 @@ provider fails in a row, its gate lets one call through at a time, as a probe.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, update
+from sqlalchemy import Row, func, select, text, update
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.db.tables import provider_calls, provider_gates
-from mediagen.jobs.states import LIVE_CALLS
+from mediagen.db.tables import jobs, provider_calls, provider_gates
+from mediagen.jobs.states import LIVE_CALLS, JobState
 
 PROBE_MS = 10_000
 """How long the gate stays shut behind a probe, unless the probe's success opens it earlier."""
@@ -54,16 +54,14 @@ class Pause:
 def opening(connection: Connection, provider: str, policy: GatePolicy) -> Opening:
     """Return how many calls may start now."""
     now = now_ms(connection)
-    gate = connection.execute(_locked(provider)).one_or_none()
-    if gate is not None and gate.paused_until > now:
+    gate = _gate(connection, provider)
+    if gate.paused_until > now:
         return Opening(slots=0, next_at=gate.paused_until)
-    slots = policy.burst
-    if gate is not None:
-        debt_ms = max(0, gate.next_free_at - now)
-        slots = int((policy.burst * policy.interval_ms - debt_ms) / policy.interval_ms)
-        if slots < 1:
-            return Opening(slots=0, next_at=now + int(debt_ms - (policy.burst - 1) * policy.interval_ms) + 1)
-        slots = min(slots, 1) if gate.failures else slots
+    debt_ms = max(0, gate.next_free_at - now)
+    slots = int((policy.burst * policy.interval_ms - debt_ms) / policy.interval_ms)
+    if slots < 1:
+        return Opening(slots=0, next_at=now + int(debt_ms - (policy.burst - 1) * policy.interval_ms) + 1)
+    slots = min(slots, 1) if gate.failures else slots
     if policy.max_in_flight is not None:
         slots = min(slots, policy.max_in_flight - _in_flight(connection, provider))
     return Opening(slots=max(0, slots))
@@ -72,8 +70,7 @@ def opening(connection: Connection, provider: str, policy: GatePolicy) -> Openin
 def take(connection: Connection, provider: str, calls: int, policy: GatePolicy) -> None:
     """Note that `calls` calls start now."""
     now = now_ms(connection)
-    connection.execute(_ENSURE, {"provider": provider})
-    gate = connection.execute(_locked(provider)).one()
+    gate = _gate(connection, provider)
     values = {"next_free_at": max(now, gate.next_free_at) + int(calls * policy.interval_ms)}
     if gate.failures:
         values["paused_until"] = now + PROBE_MS
@@ -86,9 +83,17 @@ _ENSURE = text(
 )
 
 
-def _locked(provider: str) -> Select[Any]:
-    """Select the gate so that claims of several workers go through it one after the other."""
-    return select(provider_gates).where(provider_gates.c.provider == provider).with_for_update()
+def _gate(connection: Connection, provider: str) -> Row[Any]:
+    """Return the gate, locked so that claims of several workers go through it one after the other.
+
+    It is made where it is missing: a row that is not there can't be locked.
+    """
+    query = select(provider_gates).where(provider_gates.c.provider == provider).with_for_update()
+    gate = connection.execute(query).one_or_none()
+    if gate is None:
+        connection.execute(_ENSURE, {"provider": provider})
+        gate = connection.execute(query).one()
+    return gate
 
 
 def pause(connection: Connection, provider: str, *, for_ms: int, reason: str) -> None:
@@ -121,7 +126,13 @@ def pauses(connection: Connection) -> list[Pause]:
 
 
 def _in_flight(connection: Connection, provider: str) -> int:
-    query = select(func.count()).where(
+    """Count the calls that may be at work, and the jobs that a worker has claimed to buy but not yet called for."""
+    live = select(func.count()).where(
         provider_calls.c.provider == provider, provider_calls.c.state.in_([s.value for s in LIVE_CALLS])
     )
-    return connection.execute(query).scalar_one()
+    claimed = select(func.count()).where(
+        jobs.c.provider == provider,
+        jobs.c.state == JobState.QUEUED.value,
+        jobs.c.lease_until > now_ms(connection),
+    )
+    return sum(connection.execute(query).scalar_one() for query in (live, claimed))

@@ -243,9 +243,7 @@ def _first_look_at(connection: Connection, ports: Ports, provider: Provider, rec
 async def reconcile(ports: Ports, job: Job, _: Prediction | None) -> Next | None:
     """Find out whether a call whose answer was lost was bought: adopt it, or prove it absent."""
     provider = _provider(ports, job)
-    send_by = (
-        ports.clock.monotonic() + SEND_WITHIN_MS / 1000
-    )  # read before the ledger: a late worker sends nothing
+    send_by = ports.clock.monotonic() + SEND_WITHIN_MS / 1000  # read before the ledger: rather too early
     record = await ports.db.read(lambda c: _live(c, job))
     if record.provider_ref is not None:  # a webhook told in the meantime
         ports.first_looks.pop(record.id, None)
