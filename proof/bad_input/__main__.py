@@ -48,7 +48,7 @@ async def drive(requests: int, seed: int, folder: Path, database_url: str = "") 
 async def try_service(folder: Path, database_url: str = "") -> ServiceReport:
     """Give all values to a job service with its files in `folder`."""
     with progress("job service") as moves:
-        return await service.run(folder, moves, database_url)
+        return await service.run(folder, corpus(), moves, database_url)
 
 
 def violations(report: Report, tried: ServiceReport) -> list[str]:

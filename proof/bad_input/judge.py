@@ -7,9 +7,9 @@ from typing import Any
 from proof.bad_input.wire import Answer
 
 PROBLEM = "application/problem+json"
-# Said by the HTTP layer, which ends a connection that it does not understand before the API sees a request.
+# Said by the HTTP layer, which ends a connection that it does not understand before the API sees a request;
+# so it does with 431 when a head is too long.
 _PARSER = b"Invalid HTTP request received."
-_NO_SOCKET = b"Failed to open a WebSocket connection"
 
 
 class Fault(StrEnum):
@@ -25,8 +25,8 @@ class Fault(StrEnum):
 
 def is_parsers(answer: Answer) -> bool:
     """Tell whether the HTTP layer refused, not the API."""
-    refused = (answer.status == 400 and answer.body == _PARSER) or (answer.status == 403 and not answer.body)
-    return answer.media_type == "text/plain" and (refused or answer.body.startswith(_NO_SOCKET))
+    broken = answer.status == 400 and answer.body == _PARSER
+    return answer.media_type == "text/plain" and (broken or answer.status == 431)
 
 
 def fault_of(answer: Answer, method: str, *, api: bool) -> Fault | None:

@@ -23,7 +23,7 @@ class Rows:
     def counts(self) -> Mapping[str, int]:
         """Return the rows by table."""
         if not self._is_sqlite or self._has_changed():
-            self._counts = dict(self._connection.execute(text(_COUNT)).tuples().all())
+            self._counts = {str(name): int(count) for name, count in self._connection.execute(text(_COUNT))}
         return dict(self._counts)
 
     def _has_changed(self) -> bool:

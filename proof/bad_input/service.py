@@ -6,7 +6,7 @@ commit that others share with it.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from mediagen.errors import MediagenError
 from mediagen.jobs.service import JobService, Submission
 from mediagen.runtime import Runtime
 from mediagen.settings import Settings
-from proof.bad_input.corpus import corpus
 from proof.bad_input.value import Kind, Value
 from proof.table import Moves
 
@@ -41,7 +40,9 @@ class ServiceReport:
     faults: list[str] = field(default_factory=list)
 
 
-async def run(folder: Path, progress: Moves, database_url: str = "") -> ServiceReport:
+async def run(
+    folder: Path, values: Sequence[Value], progress: Moves, database_url: str = ""
+) -> ServiceReport:
     """Submit every value in every role to a job service of its own, with its files in `folder`."""
     settings = Settings(
         _env_file=None,
@@ -52,7 +53,7 @@ async def run(folder: Path, progress: Moves, database_url: str = "") -> ServiceR
     runtime = await Runtime.start(settings)
     try:
         trial = _Trial(runtime, await runtime.db.read(_count))
-        every = [(role, value, odd) for value in corpus() for role, odd in _meanings(value)]
+        every = [(role, value, odd) for value in values for role, odd in _meanings(value)]
         for done, (role, value, odd) in enumerate(every):
             progress(done, len(every))
             await trial.submit(f"{value.label} as {role}", _ROLES[role](odd))

@@ -2,6 +2,7 @@
 
 from mediagen.jobs.states import TERMINAL, CallState, JobState
 from mediagen.providers.base import PredictionStatus
+from mediagen.worker.store import INVALID_TRIES
 from proof.simulation.book import Book, OutputFate, Sale
 from proof.simulation.database import Store
 from proof.simulation.invariants import CallRow, Checker, JobRow, Kind
@@ -131,7 +132,7 @@ class Audit:
             case "output_lost" | "fetch_gone":
                 return sale.output is OutputFate.GONE
             case "output_invalid":
-                return sale.cut_off > 0 and sale.fetches_failed >= 3
+                return sale.cut_off > 0 and sale.troubles >= INVALID_TRIES
             case "prediction_gone":
                 return self._now >= sale.forgotten
             case "timed_out":

@@ -43,7 +43,7 @@ class Sale:
     forgotten: float = math.inf  # from then on it can't be looked at; the list still shows it
     stopped: int | None = None  # when it was told to stop, if that was before its end
     issue: int = 0  # the link to its output that is alive
-    fetches_failed: int = 0
+    troubles: int = 0  # looks and downloads that went wrong
     cut_off: int = 0
 
     def status(self, now: float) -> PredictionStatus:

@@ -15,6 +15,7 @@ class Fault(StrEnum):
 
     CRASH = "a worker dies"
     FREEZE = "a worker freezes"
+    TAKEN_FOR_DEAD = "a frozen worker is taken for dead"
     SLOW = "a slow step"
     RENEWAL = "a renewal of leases fails"
     DATABASE_DOWN = "the database is unavailable for one call"
@@ -60,6 +61,7 @@ RATES: dict[Fault, tuple[float, int]] = {
     # Fault: chance each time, how often at most
     Fault.CRASH: (0.02, 4),
     Fault.FREEZE: (0.02, 3),
+    Fault.TAKEN_FOR_DEAD: (0.5, 3),
     Fault.SLOW: (0.08, 12),
     Fault.RENEWAL: (0.3, 4),
     Fault.DATABASE_DOWN: (0.03, 4),

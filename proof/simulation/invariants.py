@@ -79,6 +79,7 @@ class Checker:
         now: Callable[[], int],
         stop: Callable[[], None],
         tell: Callable[[str, str], None],
+        lost_an_answer: Callable[[str], None],
     ) -> None:
         self.violations: list[Violation] = []
         self.jobs: dict[str, JobRow] = {}
@@ -93,6 +94,7 @@ class Checker:
         self._now = now
         self._stop = stop
         self._tell = tell
+        self._lost_an_answer = lost_an_answer
 
     def violated(self, kind: Kind, what: str) -> None:
         """Note a violation; the schedule ends here."""
@@ -134,6 +136,8 @@ class Checker:
             self.violated(Kind.RULE, f"{new.id} was {old.state} and changed to {new.state}")
         if new.attempt < old.attempt or new.lease_epoch < old.lease_epoch:
             self.violated(Kind.RULE, f"a counter of {new.id} went back")
+        if new.state == JobState.RECONCILING and old.state != new.state:
+            self._lost_an_answer(new.id)
         if new.state in TERMINAL:
             self.ended.setdefault(new.id, self._commits)
         if new.state == JobState.FAILED and old.state != JobState.FAILED:

@@ -19,6 +19,7 @@ class Files:
 
     def __init__(self, kernel: Kernel, faults: Faults, choose: Callable[[tuple[int, ...]], int]) -> None:
         self.kept: dict[str, bytes] = {}
+        self.waiting: dict[str, bytes] = {}  # fetched and not stored yet, on the workers' own disk
         self._kernel = kernel
         self._faults = faults
         self._choose = choose
@@ -44,8 +45,22 @@ class SimKeeper:
         data = b"".join([chunk async for chunk in download.chunks])
         if not data.endswith(END):
             raise InvalidMedia("The output is cut off")
+        return await self._keep(data, job_id, f"{secret}-{idx}.txt", idx)
+
+    async def resume(self, job_id: str, secret: str, idx: int) -> bool:
         key = f"{secret}-{idx}.txt"
-        await self._put(key, data)
+        if key not in self._files.waiting:
+            return False
+        await self._keep(self._files.waiting[key], job_id, key, idx)
+        self._files.waiting.pop(key, None)
+        return True
+
+    async def _keep(self, data: bytes, job_id: str, key: str, idx: int) -> Artifact:
+        try:
+            await self._put(key, data)
+        except Unavailable:
+            self._files.waiting[key] = data
+            raise
         artifact = Artifact(
             key=key,
             job_id=job_id,
@@ -61,10 +76,6 @@ class SimKeeper:
             created_at=0,
         )
         return await self._db.transact(lambda connection: repository.record(connection, artifact))
-
-    async def resume(self, job_id: str, secret: str, idx: int) -> bool:
-        """Nothing waits on a local disk here: outages of the storage end within the life of links."""
-        return False
 
     async def spool(self, call_id: str, outputs: list[bytes]) -> None:
         for idx, data in enumerate(outputs):

@@ -136,6 +136,8 @@ class Task:
         self._kernel.forget(self)
         if self._ended is not None:
             self._ended(self, error, value)
+        elif error is not None and self._kernel.crashed is not None:
+            self._kernel.crashed(f"{self.name} in {self.host.name}", error)
 
     def cancel(self) -> None:
         """Raise `CancelledError` where it waits, as an event loop does."""
@@ -163,6 +165,7 @@ class Kernel:
         self.now = 0
         self.steps = 0
         self.stopped = False
+        self.crashed: Callable[[str, Exception], None] | None = None  # a task raised that nobody watches
         self.interferes: Callable[[Task], bool] | None = (
             None  # may kill or freeze; True: the task does not go on
         )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import jobs, provider_calls
@@ -19,7 +19,7 @@ from mediagen.jobs import calls, repository
 from mediagen.jobs.model import CallRecord, Job, Lease
 from mediagen.jobs.repository import transition
 from mediagen.jobs.states import CallState, JobState
-from mediagen.providers.base import Prediction, PredictionStatus, Provider
+from mediagen.providers.base import Accepted, Prediction, PredictionStatus, Provider
 from mediagen.worker import endings, steps, store
 from mediagen.worker.ports import Ports
 from mediagen.worker.steps import Next
@@ -78,13 +78,20 @@ async def _send_first(ports: Ports, job: Job, _: Prediction | None) -> Next | No
     return await steps._classify(ports, provider, submitting, record, outcome)
 
 
-async def _absent_without_lease(ports: Ports, provider: Provider, job: Job, record: CallRecord) -> None:
-    def opinion(connection: Connection) -> None:
-        live = steps._live(connection, job)
-        calls.settle(connection, live.id, CallState.ABSENT)
+_absent = steps._absent
 
-    await ports.db.transact(opinion)
-    await ports.db.transact(lambda c: endings.back_to_queue(c, job, 0, reason="not found"))
+
+def _absent_without_lease(connection: Connection, ports: Ports, provider: Provider, job: Job) -> None:
+    record = steps._live(connection, job)
+    try:
+        with connection.begin_nested():
+            _absent(connection, ports, provider, job)
+    except LeaseLost:
+        calls.settle(connection, record.id, CallState.ABSENT)
+
+
+def _again(connection: Connection, ports: Ports, job: Job) -> None:
+    endings._again_or_fail(connection, ports, job, "provider_error", "there is no answer")
 
 
 def _buy_again_at_once(
@@ -120,7 +127,7 @@ def _cancel_beats_success(
 ) -> JobState:
     if job.cancel_requested_at is None or prediction.status is not PredictionStatus.SUCCEEDED:
         return _conclude(connection, ports, job, record, prediction)
-    calls.settle(connection, record.id, CallState.CANCELED)
+    calls.settle(connection, record.id, CallState.SUCCEEDED)
     endings.cancel(connection, job)
     return JobState.CANCELED
 
@@ -143,19 +150,39 @@ def _attempts_not_counted(connection: Connection, lease: Lease, to: JobState, **
     transition(connection, lease, to, **more)
 
 
+def _again_without_end(connection: Connection, ports: Ports, job: Job, code: str, message: str) -> JobState:
+    endings.back_to_queue(connection, job, 0, reason=message)
+    return JobState.QUEUED
+
+
 def _call_left_open(connection: Connection, ports: Ports, job: Job, record: CallRecord) -> None:
-    endings._again_or_fail(connection, ports, job, "provider_error", "not found")
+    _again(connection, ports, job)
 
 
-async def _new_key(ports: Ports, provider: Provider, job: Job, record: CallRecord) -> Next | None:
-    call = replace(steps.call_of(ports, provider, job, record), id=ports.clock.new_id())
-    outcome = await provider.create(call, send_by=ports.clock.monotonic() + 1)
-    return await steps._classify(ports, provider, job, record, outcome)
+async def _new_key(
+    ports: Ports, provider: Provider, job: Job, record: CallRecord, send_by: float
+) -> Next | None:
+    again = replace(record, id=ports.clock.new_id())
+    await ports.db.transact(lambda c: _replace_call(c, record, again))
+    outcome = await provider.create(steps.call_of(ports, provider, job, again), send_by=send_by)
+    if isinstance(outcome, Accepted):
+        return await steps._accepted(ports, provider, job, again, outcome.prediction)
+    await ports.db.transact(lambda c: endings.ask_again(c, ports, job, again, outcome.message))
+    return None
+
+
+def _replace_call(connection: Connection, old: CallRecord, new: CallRecord) -> None:
+    calls.settle(connection, old.id, CallState.ABSENT)
+    values = {**new.__dict__, "seq": old.seq + 100, "state": new.state.value}
+    connection.execute(insert(provider_calls).values(values))
 
 
 def _blind_retry(connection: Connection, job: Job, record: CallRecord) -> None:
     calls.settle(connection, record.id, CallState.ABSENT)
-    endings.back_to_queue(connection, job, 0, reason="no answer")
+    if job.attempt >= job.max_attempts:
+        endings.fail(connection, job, "gave_up", "there is no answer")
+    else:
+        endings.back_to_queue(connection, job, 0, reason="there is no answer")
 
 
 def _first_failure_is_final(
@@ -165,12 +192,17 @@ def _first_failure_is_final(
     return JobState.FAILED
 
 
-async def _nothing_spooled(*_: object) -> None:
-    return
+async def _nothing_spooled(
+    _ports: Ports, _provider: Provider, _record: CallRecord, prediction: Prediction
+) -> Prediction:
+    return prediction
 
 
 def _buy_stopped_again(connection: Connection, job: Job, record: CallRecord) -> JobState:
     calls.settle(connection, record.id, CallState.CANCELED)
+    if job.attempt >= job.max_attempts or job.cancel_requested_at is not None:
+        endings.fail(connection, job, "stopped", "it was stopped")
+        return JobState.FAILED
     endings.back_to_queue(connection, job, 0, reason="it was stopped")
     return JobState.QUEUED
 
@@ -213,7 +245,7 @@ MUTANTS: Mapping[str, Mutant] = {
         Mutant(
             name="absent-unfenced",
             wrong="a call is declared absent without holding the lease",
-            swaps=[(steps._not_found, _absent_without_lease)],
+            swaps=[(steps._absent, _absent_without_lease)],
         ),
         Mutant(
             name="unknown-unfenced",
@@ -257,8 +289,8 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
         Mutant(
             name="attempts-free",
-            wrong="attempts after the first are not counted",
-            swaps=[(transition, _attempts_not_counted)],
+            wrong="attempts are not counted",
+            swaps=[(transition, _attempts_not_counted), (endings._again_or_fail, _again_without_end)],
         ),
         Mutant(
             name="call-left-open",

@@ -90,6 +90,10 @@ class Outside:
             return False
         return True
 
+    def cancel(self, job_id: str) -> None:
+        """Let a client change its mind now."""
+        self.kernel.spawn(self.host, "cancel", self._cancel(job_id))
+
     async def _cancel(self, job_id: str) -> None:
         self.tell("client", f"wants {job_id} canceled")
 
@@ -107,7 +111,7 @@ class Outside:
     def hook(self, call_id: str, ref: str) -> None:
         """Let the provider ring at our webhook."""
         self.tell("webhook", f"names {ref} for {call_id}")
-        self.kernel.spawn(self.host, "hook", self._hook(call_id, ref), lambda *_: None)
+        self.kernel.spawn(self.host, "hook", self._hook(call_id, ref))
 
     async def _hook(self, call_id: str, ref: str) -> None:
         def note(connection: Connection) -> None:

@@ -79,7 +79,13 @@ class SimProvider(Provider):
     async def get(self, call: Call) -> Prediction:
         if self._profile.synchronous:
             raise ProviderError("nothing can be asked later")
-        await self._ask(Fault.LOOK_FAILS)
+        sale = self._book.by_ref(call.ref)
+        try:
+            await self._ask(Fault.LOOK_FAILS)
+        except ProviderError:
+            if sale is not None:
+                sale.troubles += 1
+            raise
         sale = self._seller.known(call.ref)
         if sale is None:
             raise PredictionGone(f"there is no {call.ref!r}")
@@ -117,7 +123,7 @@ class SimProvider(Provider):
         try:
             return self._bytes_of(sale, int(issue))
         except FetchError:
-            sale.fetches_failed += 1
+            sale.troubles += 1
             raise
 
     def _bytes_of(self, sale: Sale, issue: int) -> bytes:
@@ -129,7 +135,7 @@ class SimProvider(Provider):
             raise FetchError(Fault.FETCH_FAILS.value)
         whole = content_of(sale.ref)
         if sale.output is OutputFate.BAD or self._faults.strikes(Fault.CUT_OFF):
-            sale.fetches_failed += 1
+            sale.troubles += 1
             sale.cut_off += 1
             return whole[:-1]
         return whole

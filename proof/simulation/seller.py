@@ -35,7 +35,6 @@ _REFUSALS = {
     Fault.RATE_LIMITED: (RejectReason.RATE_LIMITED, 3.0),
     Fault.BUSY: (RejectReason.BUSY, None),
     Fault.UNAUTHORIZED: (RejectReason.UNAUTHORIZED, None),
-    Fault.INVALID: (RejectReason.INVALID, None),
 }
 _FATES = {Fault.FAILURE: Fate.FAILS, Fault.HICCUP: Fate.HICCUPS, Fault.STOPPED: Fate.STOPPED}
 _OUTPUTS = {Fault.OUTPUT_GONE: OutputFate.GONE, Fault.OUTPUT_BAD: OutputFate.BAD}
@@ -63,6 +62,7 @@ class Seller:
         self._profile = profile
         self._book = book
         self._ledgers = ledgers
+        self._refused: set[str] = set()  # call ids whose input is refused whenever it comes
         self._holding: dict[str, list[Mail[Outcome]]] = {}  # creates whose answer waits for the end, by ref
 
     # ------------------------------------------------------------------------------------------ create
@@ -81,7 +81,7 @@ class Seller:
 
     def _arrive(self, call: Call, answer: Mail[Outcome]) -> None:
         sale = self._book.of_call(call.id) if self._profile.keyed else None
-        if refusal := self._refusal(known=sale is not None):
+        if refusal := self._refusal(call, known=sale is not None):
             self._ledgers.tell("provider", f"refuses {call.id}: {refusal.message}")
             self._answer(answer, refusal)
             return
@@ -92,9 +92,12 @@ class Seller:
         else:
             self._answer(answer, self._accepted(sale))
 
-    def _refusal(self, *, known: bool) -> Rejected | Unknown | None:
+    def _refusal(self, call: Call, *, known: bool) -> Rejected | Unknown | None:
+        if call.id in self._refused or (not known and self._faults.strikes(Fault.INVALID)):
+            self._refused.add(call.id)
+            return Rejected(reason=RejectReason.INVALID, message=Fault.INVALID.value)
         for fault, (reason, retry_after_s) in _REFUSALS.items():
-            if not (known and fault is Fault.INVALID) and self._faults.strikes(fault):
+            if self._faults.strikes(fault):
                 return Rejected(reason=reason, message=fault.value, retry_after_s=retry_after_s)
         if self._faults.strikes(Fault.REFUSED_502):
             return Unknown(message=Fault.REFUSED_502.value)
@@ -182,18 +185,16 @@ class Seller:
         return None if sale is None or self._kernel.now >= sale.forgotten else sale
 
     def listed(self, call: Call) -> Sequence[Prediction]:
-        """Return what its list shows that may be the call."""
-        return [
-            self.show(sale)
-            for sale in reversed(self._book.sales)
-            if sale.listed <= self._kernel.now and self._may_be(call, sale)
+        """Return what its list shows that may be the call, the surest first."""
+        found = [
+            sale for sale in self._book.sales if sale.listed <= self._kernel.now and self._may_be(call, sale)
         ]
+        return [self.show(sale) for sale in sorted(found, key=lambda sale: abs(_made_ms(call, sale)))]
 
     def _may_be(self, call: Call, sale: Sale) -> bool:
         if self._profile.rings:
             return sale.call_id == call.id
-        made_ms = START_MS + sale.bought - call.created_at_ms
-        return sale.prompt == call.input["prompt"] and -SKEW_MS <= made_ms <= LATEST_MS
+        return sale.prompt == call.input["prompt"] and -SKEW_MS <= _made_ms(call, sale) <= LATEST_MS
 
     def stop(self, call: Call) -> None:
         """Stop the call, or the create that is still held open."""
@@ -202,3 +203,8 @@ class Seller:
             sale.stop(self._kernel.now)
             self._ledgers.tell("provider", f"is told to stop {sale.ref}: {sale.status(self._kernel.now)}")
             self._release(sale)
+
+
+def _made_ms(call: Call, sale: Sale) -> int:
+    """Return how long after the call's intent it was sold, by our clock."""
+    return START_MS + sale.bought - call.created_at_ms

@@ -1,6 +1,7 @@
 """Worker processes: claim, run steps, renew leases, freeze, die and start again."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -61,7 +62,7 @@ class Worker:
         if dead:
             self._around.tell(self.host.name, "starts again")
             if self._around.rng.random() < 0.5:  # on the same machine: it sees at once who died
-                self._spawn("rescue", self._rescue(f"w{self._number}.{dead}"))
+                self.rescue(f"w{self._number}.{dead}")
             self._around.ring(0)
 
     @property
@@ -146,8 +147,14 @@ class Worker:
                 self._around.tell(self.name, f"gives up {job.id}: its lease is lost")
                 task.cancel()
 
-    async def _rescue(self, dead: str) -> None:
-        await self._ports.db.transact(lambda c: repository.release_all(c, dead))
+    def rescue(self, name: str) -> None:
+        """Free the leases of a worker that is taken for dead, rightly or not."""
+        self._around.tell(self.name, f"takes {name} for dead")
+        self._spawn("rescue", self._rescue(name))
+
+    async def _rescue(self, name: str) -> None:
+        with suppress(Unavailable):
+            await self._ports.db.transact(lambda c: repository.release_all(c, name))
 
     async def _watch(self) -> None:
         """Pass the wish to cancel on to creates that are held open."""

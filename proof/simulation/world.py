@@ -89,6 +89,7 @@ class World:
             now=lambda: self._kernel.now,
             stop=self._stop,
             tell=self._tell,
+            lost_an_answer=self._lost_an_answer,
         )
         self._build()
 
@@ -130,6 +131,7 @@ class World:
         )
         self._workers = [Worker(number, around) for number in range(1, WORKERS + 1)]
         self._kernel.interferes = self._interferes
+        self._kernel.crashed = self._crashed
 
     # ------------------------------------------------------------------------------------------ run
 
@@ -272,19 +274,36 @@ class World:
         if self._faults.strikes(Fault.FREEZE):
             worker.freeze()
             task.wake_in(0)
+            self._mistake(worker)
             return True
         return False
+
+    def _mistake(self, frozen: Worker) -> None:
+        others = [worker for worker in self._workers if worker.ready]
+        if others and self._faults.strikes(Fault.TAKEN_FOR_DEAD):
+            self._rng.choice(others).rescue(frozen.name)
 
     def _jump(self) -> None:
         if self._over or self._faults.over:
             return
         if self._faults.strikes(Fault.CLOCK_JUMP):
-            jump_ms = self._rng.choice((-_JUMP_MS, _JUMP_MS))
-            self._offset_ms += jump_ms
-            self._jumped = True
-            self._tell("clock", f"the wall clock jumps by {jump_ms / 1000:g} s")
-            self._ring(0)
+            self._jump_now()
         self._kernel.after(self._rng.randrange(1, 30_000), self._jump)
+
+    def _jump_now(self) -> None:
+        jump_ms = self._rng.choice((-_JUMP_MS, _JUMP_MS))
+        self._offset_ms += jump_ms
+        self._jumped = True
+        self._tell("clock", f"the wall clock jumps by {jump_ms / 1000:g} s")
+        self._ring(0)
+
+    def _lost_an_answer(self, job_id: str) -> None:
+        """Strike where it hurts: while a create may still be on its way and its job waits to be looked for."""
+        in_ms = self._rng.randrange(2_000)
+        if self._faults.strikes(Fault.CANCEL):
+            self._kernel.after(in_ms, partial(self._outside.cancel, job_id))
+        elif self._faults.strikes(Fault.CLOCK_JUMP):
+            self._kernel.after(in_ms, self._jump_now)
 
     def _hook(self, call_id: str, ref: str) -> None:
         self._outside.hook(call_id, ref)

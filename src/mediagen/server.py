@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from mediagen.api.app import build_app
+from mediagen.api.protocol import BoundedProtocol
 from mediagen.errors import SettingsError
 from mediagen.runtime import Runtime
 from mediagen.settings import Settings
@@ -50,6 +51,7 @@ async def _answer(runtime: Runtime, listener: socket.socket, ready: Ready) -> No
         access_log=False,  # costs a third of the throughput; a proxy's log or /stats tells more
         log_config=None,
         server_header=False,
+        http=BoundedProtocol,
         ws="none",  # there is no web socket here, and an upgrade to one would pass the guard by
         proxy_headers=False,  # PUBLIC_URL says how clients reach us; what a request claims is not believed
         timeout_graceful_shutdown=_GRACE_S,

@@ -6,12 +6,14 @@ know within a millisecond. A lost notification loses nothing: everybody also loo
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg.rows import TupleRow
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -27,7 +29,9 @@ T = TypeVar("T")
 _POOL = 16
 _POOL_WAIT_S = 5.0
 _TRIES = 3  # of a transaction that the server refused because of another one
-_RELISTEN_S = 1.0
+_RECONNECT_S = 0.2
+_SIGN_S = 10.0
+_SETTLE_S = 2.0  # after a break of our own sign of life, until those of others are back, too
 _OPTIONS = " ".join(
     f"-c {name}={value}"
     for name, value in {
@@ -39,16 +43,16 @@ _OPTIONS = " ".join(
         "timezone": "UTC",
     }.items()
 )
+_CONNECT: dict[str, Any] = {
+    "connect_timeout": 5,
+    "application_name": "mediagen",
+    "keepalives_idle": 10,  # a server that is gone without a word is noticed within 25 s, not 2 hours
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 _COLLISIONS = frozenset({"40001", "40P01"})  # serialization failure, deadlock: nothing was kept, try again
 _FULL = frozenset({"53100"})  # disk full
-_UNAVAILABLE_CLASSES = (
-    "08",
-    "53",
-    "57",
-    "58",
-    "55",
-    "25",
-)  # connection, resources, operator, system, lock, state
+_UNAVAILABLE = ("08", "25", "53", "55", "57", "58")  # connection, state, resources, lock, operator, system
 
 
 class _ServerClock(SystemClock):
@@ -71,10 +75,13 @@ class PostgresDatabase(Database):
 
     name = "postgresql"
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, *, server_clock: bool = True) -> None:
+        """Times are the server's own, so that machines need not agree; without `server_clock` they are `clock`'s."""
         super().__init__()
         self.url = normalized(url)
         self._clock = clock
+        self._server_clock = server_clock
+        self._judges_from = 0.0  # monotonic: when signs of life may be missed
         self._engine: AsyncEngine | None = None
         self._listening: asyncio.Task[None] | None = None
 
@@ -85,7 +92,7 @@ class PostgresDatabase(Database):
             max_overflow=0,
             pool_timeout=_POOL_WAIT_S,
             pool_pre_ping=True,
-            connect_args={"options": _OPTIONS, "connect_timeout": 5, "application_name": "mediagen"},
+            connect_args={"options": _OPTIONS, **_CONNECT},
         )
         try:
             await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
@@ -117,53 +124,72 @@ class PostgresDatabase(Database):
             async with self._engine.connect() as connection:
                 if not writes:
                     await connection.execute(_READ_ONLY)
-                result = await connection.run_sync(_timed(fn))
+                result = await connection.run_sync(self._timed(fn))
                 await (connection.commit() if writes else connection.rollback())
                 return result
         except (DBAPIError, PoolTimeout, OSError) as error:
             raise _translated(error) from error
 
+    def _timed(self, fn: Transaction[T]) -> Callable[[Connection], T]:
+        def run(connection: Connection) -> T:
+            connection.info["clock"] = _ServerClock(connection) if self._server_clock else self._clock
+            return fn(connection)
+
+        return run
+
     async def _listen(self) -> None:
         """Hear the commits of other processes; after a break listen again and take it that something was missed."""
         while True:
             with suppress(psycopg.Error, OSError):
-                async with await psycopg.AsyncConnection.connect(
-                    self._conninfo, autocommit=True
-                ) as connection:
+                async with await self._session() as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     self._heard()
                     async for _ in connection.notifies():
                         self._heard()
-            await asyncio.sleep(_RELISTEN_S)
+            await asyncio.sleep(_RECONNECT_S)
 
     @asynccontextmanager
     async def presence(self, name: str) -> AsyncIterator[None]:
         """Hold a session's advisory lock: the server drops it with the session, within moments of a death."""
-        holding = asyncio.create_task(self._hold(name), name="sign of life")
+        held = asyncio.Event()
+        holding = asyncio.create_task(self._hold(name, held), name="sign of life")
         try:
+            try:
+                async with asyncio.timeout(_SIGN_S):
+                    await held.wait()  # others would take a worker without its sign for dead
+            except TimeoutError as error:
+                raise Unavailable("The database takes no further session, for the sign of life") from error
             yield
         finally:
             holding.cancel()
             with suppress(asyncio.CancelledError):
                 await holding
 
-    async def _hold(self, name: str) -> None:
+    async def _hold(self, name: str, held: asyncio.Event) -> None:
         while True:
             with suppress(psycopg.Error, OSError):
-                async with await psycopg.AsyncConnection.connect(
-                    self._conninfo, autocommit=True
-                ) as connection:
+                async with await self._session() as connection:
                     await connection.execute("SELECT pg_advisory_lock(%s, %s)", (_SIGNS, _sign(name)))
-                    async for (
-                        _
-                    ) in connection.notifies():  # nothing is listened to: it ends when the session does
+                    if held.is_set():
+                        self._judges_from = self._clock.monotonic() + _SETTLE_S
+                    held.set()
+                    async for _ in connection.notifies():  # none are listened to: ends with the session
                         pass
-            await asyncio.sleep(_RELISTEN_S)
+            if held.is_set():
+                self._judges_from = math.inf
+            await asyncio.sleep(_RECONNECT_S)
+
+    async def _session(self) -> psycopg.AsyncConnection[TupleRow]:
+        """Open a session of its own, for what lasts longer than a transaction."""
+        return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, **_CONNECT)
 
     async def dead(self, names: Sequence[str]) -> list[str]:
-        if not names:
+        """Return those whose lock nobody holds; nobody, while a break may have cost others their locks, too."""
+        if not names or self._clock.monotonic() < self._judges_from:
             return []
         held = await self.read(lambda c: set(c.execute(_HELD, {"class": _SIGNS}).scalars()))
+        if self._clock.monotonic() < self._judges_from:  # it broke meanwhile
+            return []
         return [name for name in names if _sign(name) & 0xFFFFFFFF not in held]
 
     @property
@@ -182,7 +208,10 @@ class PostgresDatabase(Database):
 
 _READ_ONLY = text("SET TRANSACTION READ ONLY")
 _SIGNS = 7_231_002
-_HELD = text("SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = :class AND granted")
+_HELD = text(
+    "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = :class AND granted "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 def _sign(name: str) -> int:
@@ -192,14 +221,6 @@ def _sign(name: str) -> int:
 
 class _Collision(Exception):
     """The server refused a transaction because of another one; nothing of it was kept."""
-
-
-def _timed(fn: Transaction[T]) -> Callable[[Connection], T]:
-    def run(connection: Connection) -> T:
-        connection.info["clock"] = _ServerClock(connection)
-        return fn(connection)
-
-    return run
 
 
 def _translated(error: Exception) -> Exception:
@@ -213,7 +234,7 @@ def _translated(error: Exception) -> Exception:
     unreachable = isinstance(error, (PoolTimeout, OSError)) or (
         isinstance(error, OperationalError) and not code
     )
-    if lost or unreachable or code.startswith(_UNAVAILABLE_CLASSES):
+    if lost or unreachable or code.startswith(_UNAVAILABLE):
         return Unavailable("The database can't be used now; it does not answer or is restarting")
     return error
 
