@@ -109,6 +109,15 @@ def is_public(address: str) -> bool:
     return _is_public_v4(ip) if isinstance(ip, IPv4Address) else _is_public_v6(ip)
 
 
+def is_ip_address(host: str) -> bool:
+    """Tell whether a host is an IP address, and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_public_v4(ip: IPv4Address) -> bool:
     return not any(ip in block for block in _FORBIDDEN_V4)
 

@@ -4,15 +4,14 @@ What is heavy is imported inside the commands: `--help` and `--version` answer a
 """
 
 import asyncio
-import errno
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
-from typer.core import TyperGroup
 
 import mediagen
-from mediagen.errors import InvalidRequest, MediagenError, NotFound, SettingsError
+from mediagen.commands.group import FAILED, INTERRUPTED, Commands
+from mediagen.errors import InvalidRequest
 
 T = TypeVar("T")
 
@@ -25,34 +24,6 @@ if TYPE_CHECKING:
 
     Act: TypeAlias = Callable[[Installation], Awaitable[T]]
 
-FAILED, BAD_USE, INTERRUPTED = 1, 2, 130
-
-
-class _Commands(TyperGroup):
-    """Says errors made for people in one sentence on stderr, and ends with the exit code of their kind."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except MediagenError as error:
-            bad_use = isinstance(error, (SettingsError, InvalidRequest, NotFound))
-            raise _complaint(str(error), BAD_USE if bad_use else FAILED) from error
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of our output has gone
-                raise
-            named = f": {error.filename!r}" if error.filename else ""
-            raise _complaint(f"{error.strerror or error}{named}", FAILED) from error
-        except ImportError as error:
-            raise _complaint(f"{error}; install mediagen again, with what it needs", FAILED) from error
-
-
-def _complaint(message: str, code: int) -> typer.Exit:
-    from mediagen.commands.terminal import complain
-
-    complain(message)
-    return typer.Exit(code)
-
-
 _EPILOG = """[bold]Examples[/]
   [cyan]mediagen serve[/]  [dim]the page, the API and a worker at http://127.0.0.1:8000[/]
   [cyan]mediagen generate "a red fox in the snow" -o fox.png -p width=768 -p seed=3[/]
@@ -64,7 +35,7 @@ _EPILOG = """[bold]Examples[/]
 
 app = typer.Typer(
     name="mediagen",
-    cls=_Commands,
+    cls=Commands,
     help="Pictures and other media from prompts: [bold]durable jobs[/], on this machine or at a provider.",
     epilog=_EPILOG,
     no_args_is_help=True,
@@ -192,6 +163,8 @@ def serve(
     ] = True,
 ) -> None:
     """Serve the page and the API, and run jobs, until Ctrl+C."""
+    import uvloop
+
     from mediagen import server
     from mediagen.commands.configuration import announce
     from mediagen.settings import load_settings
@@ -200,9 +173,25 @@ def serve(
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_settings(**given)
     set_up_logging(debug=settings.debug)
-    asyncio.run(
+    uvloop.run(
         server.serve(settings, worker=worker, ready=lambda url, runtime: announce(url, runtime, worker))
     )
+
+
+@app.command()
+def worker() -> None:
+    """Run jobs in a process of its own, beside servers started with --no-worker, until Ctrl+C.
+
+    Start as many as you like, on any machine that reaches the database. With REDIS_URL or CELERY_BROKER_URL it is a
+    Celery worker that servers wake at once; without, it hears from PostgreSQL or looks every WORKER_POLL_INTERVAL.
+    """
+    from mediagen.settings import load_settings
+    from mediagen.telemetry import set_up_logging
+    from mediagen.worker import process
+
+    settings = load_settings()
+    set_up_logging(debug=settings.debug)
+    process.run(settings)
 
 
 @app.command()
@@ -234,12 +223,12 @@ def migrate_database() -> None:
     """Create or upgrade the database; `serve` does it, too."""
     from mediagen.commands.configuration import database_of
     from mediagen.db.migrate import HEAD
-    from mediagen.runtime import migrate
+    from mediagen.runtime import migrate_when_there
     from mediagen.settings import load_settings
 
     _quiet_logging(debug=False)
     settings = load_settings()
-    changed, where = migrate(settings), database_of(settings)
+    changed, where = asyncio.run(migrate_when_there(settings)), database_of(settings)
     typer.echo(f"{where} has schema {HEAD} {'now' if changed else 'already'}")
 
 

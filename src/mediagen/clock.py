@@ -1,8 +1,8 @@
 """The only source of time, ids and chance. Tests and the simulator put their own in its place."""
 
 import asyncio
+import os
 import random
-import secrets
 import time
 from abc import ABC, abstractmethod
 
@@ -53,7 +53,7 @@ class SystemClock(Clock):
         return str(uuid_utils.uuid7())
 
     def new_secret(self) -> str:
-        return secrets.token_hex(16)
+        return os.urandom(16).hex()
 
     def chance(self) -> float:
         return random.random()  # noqa: S311  jitter is no secret

@@ -5,11 +5,13 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -21,7 +23,7 @@ from mediagen.brokers.inprocess import InProcessBroker
 from mediagen.clock import Clock, SystemClock
 from mediagen.db.engine import Database, SQLiteDatabase
 from mediagen.db.migrate import migrate_postgres, migrate_sqlite
-from mediagen.errors import SettingsError
+from mediagen.errors import SettingsError, Unavailable
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.service import JobService
@@ -35,10 +37,16 @@ from mediagen.storages.local import LocalStorage
 
 log = structlog.get_logger(__name__)
 
+_SECRET = re.compile(r"[A-Za-z0-9+/]{43}=")  # 32 bytes in base64
+
+T = TypeVar("T")
+
+_LOOK_AGAIN_S = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Secrets:
-    """What signs; made at the first start and kept in DATA_DIR, readable by the owner alone."""
+    """What signs: as set, else made at the first start and kept in DATA_DIR, readable by the owner alone."""
 
     webhook: str = field(repr=False)  # whsec_...: our webhooks to users
     hook: bytes = field(repr=False)  # marks the addresses at which providers may ring
@@ -71,7 +79,7 @@ class Runtime:
             db = await _open_database(settings, clock)
             stack.push_async_callback(db.close)
             storage = build_storage(settings)
-            await storage.start()
+            await when_there(storage.start, settings, clock)
             stack.push_async_callback(storage.close)
             fetcher = Fetcher(max_bytes=settings.max_output_bytes)
             stack.push_async_callback(fetcher.close)
@@ -80,6 +88,7 @@ class Runtime:
             broker = build_broker(settings)
             db.on_change(broker.wake)
             stack.push_async_callback(broker.close)
+            await _say_if_away(broker)
             feed = Feed(db)
             stack.push_async_callback(feed.close)
             artifacts = ArtifactService(db, storage, Thumbnailer())
@@ -143,9 +152,7 @@ def hook_token(key: bytes, call_id: str) -> str:
 
 def build_links(settings: Settings) -> Links:
     """Return where clients reach this server. Without PUBLIC_URL links are paths of this host and port."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    own = f"http://{host}:{settings.port}"
-    return Links(prefix=settings.api_v1_prefix, base_url=settings.public_url.rstrip("/") or own)
+    return Links(prefix=settings.api_v1_prefix, base_url=settings.public_url.rstrip("/") or settings.own_url)
 
 
 def celery_url(settings: Settings) -> str:
@@ -160,16 +167,27 @@ def build_broker(settings: Settings) -> Broker:
         return InProcessBroker()
     from mediagen.brokers.celery import CeleryBroker  # 0.3 s to import, and only where it is used
 
-    return CeleryBroker(url)
+    return CeleryBroker(url, "CELERY_BROKER_URL" if settings.celery_broker_url else "REDIS_URL")
 
 
 def build_storage(settings: Settings) -> Storage:
     """Return the storage that the settings name."""
-    if settings.storage_type == "s3":
-        from mediagen.storages.s3 import S3Settings, S3Storage
+    incoming = settings.data_dir / "incoming"
+    match settings.storage_type:  # each is imported only where it is used
+        case "s3":
+            from mediagen.storages.s3 import S3Settings, S3Storage
 
-        return S3Storage(load(S3Settings), settings.data_dir / "incoming")
-    return LocalStorage(settings.artifacts_dir, settings.min_free_bytes)
+            return S3Storage(load(S3Settings), incoming)
+        case "gcs":
+            from mediagen.storages.gcs import GcsSettings, GcsStorage
+
+            return GcsStorage(load(GcsSettings), incoming)
+        case "azure":
+            from mediagen.storages.azure import AzureSettings, AzureStorage
+
+            return AzureStorage(load(AzureSettings), incoming)
+        case "local":
+            return LocalStorage(settings.artifacts_dir, settings.min_free_bytes)
 
 
 def sqlite_path(settings: Settings) -> Path:
@@ -210,8 +228,31 @@ def build_database(settings: Settings, clock: Clock) -> Database:
     return SQLiteDatabase(sqlite_path(settings), clock)
 
 
+async def when_there(deed: Callable[[], Awaitable[T]], settings: Settings, clock: Clock) -> T:
+    """Do what needs another server; while that is refused do it again, for START_WAIT_S.
+
+    Containers start in any order, and a server may need a minute. Raises the last `SettingsError`.
+    """
+    until, said = clock.monotonic() + settings.start_wait_s, ""
+    while True:
+        try:
+            return await deed()
+        except SettingsError as error:
+            if clock.monotonic() >= until:
+                raise
+            if str(error) != said:
+                said = str(error)
+                log.warning("start.waiting", reason=said)
+        await clock.sleep(_LOOK_AGAIN_S)
+
+
+async def migrate_when_there(settings: Settings, clock: Clock | None = None) -> bool:
+    """Do what `migrate` does, as soon as the database is there."""
+    return await when_there(lambda: asyncio.to_thread(migrate, settings), settings, clock or SystemClock())
+
+
 async def _open_database(settings: Settings, clock: Clock) -> Database:
-    await asyncio.to_thread(migrate, settings)
+    await migrate_when_there(settings, clock)
     db = build_database(settings, clock)
     await db.start()
     return db
@@ -222,11 +263,11 @@ def load_secrets(settings: Settings) -> Secrets:
     folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        hook = _secret_file(folder / "hook.key")
+        hook = settings.hook_secret.encode() or base64.b64decode(_secret_file(folder / "hook.key"))
         webhook = settings.webhook_secret or f"whsec_{_secret_file(folder / 'webhook.key')}"
     except OSError as error:
         raise SettingsError(f"DATA_DIR={str(folder)!r} can't be written: {error.strerror}") from error
-    return Secrets(webhook=webhook, hook=base64.b64decode(hook))
+    return Secrets(webhook=webhook, hook=hook)
 
 
 def _secret_file(path: Path) -> str:
@@ -244,7 +285,19 @@ def _secret_file(path: Path) -> str:
             pass
         finally:
             draft.unlink()
-    return path.read_text().strip()
+    text = path.read_text(errors="replace").strip()
+    if not _SECRET.fullmatch(text):
+        raise SettingsError(
+            f"{str(path)!r} is damaged; put it back from a backup, or delete it to get a new one"
+        )
+    return text
+
+
+async def _say_if_away(broker: Broker) -> None:
+    try:
+        await broker.check()
+    except Unavailable as error:  # nothing is lost without it
+        log.warning("broker.unreachable", say=str(error))
 
 
 def _say_mode(providers: Registry) -> None:

@@ -28,6 +28,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WHOLE_FILE = frozenset({200, 203})  # 206 is a part, 202 and 204 are no file yet
 _TRY_AGAIN = frozenset({408, 425, 429})
 _CHUNK_BYTES = 65_536
+_MAX_INTERIM = 10  # answers of the kind 1xx before the real one; aiohttp itself would read them for ever
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,28 @@ class Download:
     chunks: AsyncIterator[bytes]  # raises `FetchError` or a subclass while iterating
     size_bytes: int | None  # as announced, and then true or an error; None when it was not
     media_type: str | None  # as claimed, lower case, without parameters; never to be trusted
+
+
+class _Answer(aiohttp.ClientResponse):
+    """An answer that must begin after a few interim ones."""
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        assert protocol is not None
+        read, heads = protocol.read, 0
+
+        async def counted() -> Any:
+            nonlocal heads
+            heads += 1
+            if heads > _MAX_INTERIM + 1:
+                raise aiohttp.ClientPayloadError("interim answers without an end")
+            return await read()
+
+        protocol.read = counted  # type: ignore[method-assign]
+        try:
+            return await super().start(connection)
+        finally:
+            protocol.read = read  # type: ignore[method-assign]
 
 
 def _never(_url: str) -> bool:
@@ -187,6 +210,7 @@ class Fetcher:
                     ssl=self._tls or True,
                     limit=0,  # the worker bounds how much runs at a time; waiting here would eat the deadline
                 ),
+                response_class=_Answer,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity", "User-Agent": "mediagen"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
@@ -349,9 +373,22 @@ def _decode_data_url(url: str, max_bytes: int) -> tuple[bytes, str | None]:
     if least_bytes > max_bytes:
         raise FetchTooLarge(f"the data: URL holds more than the {max_bytes} bytes allowed")
     try:
-        data = unquote_to_bytes(payload)
+        data = _unquoted(payload)
         if is_base64:
             data = base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
     except ValueError as error:
         raise FetchBlocked("the data: URL is malformed; check its base64") from error
     return data, media_type.strip().lower() or None
+
+
+def _unquoted(text: str) -> bytes:
+    """Decode %XX piece by piece: the library's own way takes 70 times the memory when all of it is escaped."""
+    decoded = bytearray()
+    start = 0
+    while start < len(text):
+        end = start + _CHUNK_BYTES
+        cut = text.find("%", end - 2, end)  # an escape that begins here ends in the next piece
+        end = end if cut < 0 else cut
+        decoded += unquote_to_bytes(text[start:end])
+        start = end
+    return bytes(decoded)

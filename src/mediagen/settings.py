@@ -4,12 +4,23 @@ Settings of one provider live in that provider's own file; this page names none.
 """
 
 import base64
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediagen.errors import SettingsError
@@ -27,6 +38,11 @@ ENV_CONFIG = SettingsConfigDict(
 """How settings classes read the environment; the providers' own classes use it too."""
 
 
+_REDIS = ("redis", "rediss", "redis+socket")  # Valkey speaks the same
+_AMQP = ("amqp", "amqps", "pyamqp")
+_HOOK_SECRET_CHARACTERS = 32
+
+
 def _split_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -38,6 +54,16 @@ def _is_address(value: str) -> bool:
     except ValueError:  # a port or an IPv6 address that is none
         return False
     return url.scheme in ("http", "https") and bool(url.hostname) and not odd
+
+
+def _demand_address(value: str) -> str:
+    if value and not _is_address(value):
+        raise ValueError("write https://host or https://host/path, without a user name, ? and #")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_demand_address)]
+"""Where a service is, over HTTP; empty for none."""
 
 
 def _is_key(value: str) -> bool:
@@ -59,8 +85,16 @@ class Settings(BaseSettings):
     # --- the installation
     project_name: str = Field("mediagen", description="Shown in the web page and the API's title.")
     debug: bool = Field(False, description="Log more.")
+    start_wait_s: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Seconds that a start waits for a database and a storage that are not there yet.",
+    )
     data_dir: Path = Field(
-        default_factory=lambda: user_data_path("mediagen"),
+        default_factory=lambda: Path(
+            os.environ.get("MEDIAGEN_DEFAULT_DATA_DIR") or user_data_path("mediagen")
+        ),
         description="Folder for the database and the files, unless they are set on their own.",
     )
 
@@ -68,7 +102,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     api_v1_prefix: str = Field("/api/v1", pattern=r"^(/[A-Za-z0-9._-]+)+$", description="Path of the API.")
-    public_url: str = Field(
+    public_url: Address = Field(
         "",
         description="Address that clients and providers reach this server by, such as https://media.example.com.",
     )
@@ -91,7 +125,7 @@ class Settings(BaseSettings):
     )
 
     # --- storage
-    storage_type: Literal["local", "s3"] = Field("local", description="Where artifacts lie.")
+    storage_type: Literal["local", "s3", "gcs", "azure"] = Field("local", description="Where artifacts lie.")
     storage_path: Path | None = Field(
         None, description="Folder of local storage; empty is DATA_DIR/artifacts."
     )
@@ -128,6 +162,11 @@ class Settings(BaseSettings):
         description="Signs the webhooks that we send (whsec_...); empty makes one in DATA_DIR.",
         repr=False,
     )
+    hook_secret: str = Field(
+        "",
+        description="Marks the addresses at which providers ring (32 characters or more); empty makes one in DATA_DIR.",
+        repr=False,
+    )
     webhook_allow_private: bool = Field(
         False, description="Let webhooks go to http and to private addresses."
     )
@@ -158,11 +197,20 @@ class Settings(BaseSettings):
             return {**values, "storage_type": "s3"}
         return values
 
-    @field_validator("public_url")
+    @field_validator("database_url")
     @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        if value and not _is_address(value):
-            raise ValueError("write https://host or https://host/path, without a user name, ? and #")
+    def _is_a_database(cls, value: str) -> str:
+        scheme = value.partition(":")[0].partition("+")[0]
+        if scheme.startswith("postgres") and not _names_a_server(value, (value.partition(":")[0],)):
+            raise ValueError("write postgresql://user:password@host:port/name; odd characters in it as %XX")
+        return value
+
+    @field_validator("redis_url", "celery_broker_url")
+    @classmethod
+    def _is_a_broker(cls, value: str, info: ValidationInfo) -> str:
+        schemes = _REDIS if info.field_name == "redis_url" else (*_REDIS, *_AMQP)
+        if value and not _names_a_server(value, schemes):
+            raise ValueError(f"write {schemes[0]}://host:port/number; known are {', '.join(schemes)}")
         return value
 
     @field_validator("webhook_secret")
@@ -172,16 +220,38 @@ class Settings(BaseSettings):
             raise ValueError("write whsec_ and 24 to 64 random bytes in base64, or leave it empty")
         return value
 
+    @field_validator("hook_secret")
+    @classmethod
+    def _is_long(cls, value: str) -> str:
+        if value and len(value) < _HOOK_SECRET_CHARACTERS:
+            raise ValueError(f"write {_HOOK_SECRET_CHARACTERS} random characters or more, or leave it empty")
+        return value
+
     @property
     def artifacts_dir(self) -> Path:
         """Folder of local storage."""
         return self.storage_path or self.data_dir / "artifacts"
 
     @property
+    def own_url(self) -> str:
+        """Address at which a server with these settings is reached from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  not bound to
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
     def hosts(self) -> frozenset[str]:
         """Lower-case host names that requests may carry."""
         own = urlsplit(self.public_url).hostname if self.public_url else None
         return frozenset(h.lower() for h in (*self.allowed_hosts, *([own] if own else [])))
+
+
+def _names_a_server(url: str, schemes: Sequence[str]) -> bool:
+    """Tell whether the URL has one of the schemes, and a host and port that can be."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and " " not in parts.netloc and parts.port != 0
+    except ValueError:
+        return False
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -192,7 +262,10 @@ def load_settings(**overrides: Any) -> Settings:
 def load(kind: type[S], **overrides: Any) -> S:
     """Read one settings class; raise `SettingsError` that names each bad setting."""
     try:
+        _demand_readable(Path(".env"))
         return kind(**overrides)
+    except UnicodeDecodeError as error:
+        raise SettingsError(".env is not UTF-8 text; save it as UTF-8") from error
     except ValidationError as error:
         lines = []
         for e in error.errors(include_input=False, include_url=False):
@@ -200,3 +273,15 @@ def load(kind: type[S], **overrides: Any) -> S:
             said = e["msg"].removeprefix("Value error, ")
             lines.append(f"{name}: {said}" if name else said)
         raise SettingsError("; ".join(lines)) from error
+
+
+def _demand_readable(file: Path) -> None:
+    """Raise `SettingsError` for a line that would be passed over: a token in it would be missed in silence."""
+    if not file.is_file():
+        return
+    with file.open(encoding="utf-8") as stream:
+        for binding in parse_stream(stream):
+            if binding.error:
+                raise SettingsError(
+                    f".env, line {binding.original.line}: this is not NAME=value, or a quote is not closed"
+                )

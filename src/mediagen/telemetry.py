@@ -1,8 +1,9 @@
 """Logs: a sentence for people on a terminal, JSON for machines elsewhere; never a secret.
 
 Event names, all of them: server.started server.stopping worker.started worker.draining
-worker.database_unavailable step.lease_lost step.failed step.crashed chore.failed chore.crashed
-webhook.delivered webhook.pending webhook.dead provider.mock_mode request.crashed leases.freed broker.unreachable
+worker.crashed worker.database_unavailable step.lease_lost step.cut_off step.failed step.crashed
+chore.failed chore.crashed webhook.delivered webhook.pending webhook.dead provider.mock_mode request.crashed
+leases.freed broker.unreachable start.waiting
 """
 
 import logging

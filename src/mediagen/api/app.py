@@ -1,26 +1,20 @@
 """The web application: routers of every dialect over one runtime."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
-from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.staticfiles import StaticFiles
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 import mediagen
-from mediagen.api import files, hooks, native, ops, problems, stream
+from mediagen.api import files, hooks, native, ops, problems, stream, webapp
 from mediagen.api.guard import Guard
+from mediagen.api.hot import HotRoutes
 from mediagen.errors import NotFound
 from mediagen.runtime import Runtime
 
-_PAGE = Path(__file__).parent / "page"
 _DESCRIPTION = "Submit a prompt, get a job id at once, follow it, get a picture that is kept."
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
 
 
 def build_app(runtime: Runtime) -> FastAPI:
@@ -32,39 +26,30 @@ def build_app(runtime: Runtime) -> FastAPI:
         description=_DESCRIPTION,
         openapi_url=f"{prefix}/openapi.json",
         separate_input_output_schemas=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked for at every request
     )
     app.state.runtime = runtime
     problems.install(app)
-    for base in (prefix, ""):
-        app.router.routes += native.hot_routes(base)
     for router in (native.router, stream.router, files.router, ops.router):
         app.include_router(router, prefix=prefix)
         app.include_router(router, include_in_schema=False)
     app.include_router(hooks.router)
-    _serve_page(app, prefix)
-    app.add_middleware(Guard, hosts=runtime.settings.hosts)
+    pages = webapp.read_files(prefix)
+    _answer_the_rest(app, prefix, pages)
+    hot = HotRoutes(app.build_middleware_stack(), **native.hot_routes(prefix, ""))
+    app.middleware_stack = Guard(webapp.WebApp(hot, pages), runtime.settings.hosts)
     return app
 
 
-def _serve_page(app: FastAPI, prefix: str) -> None:
-    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
-    async def page() -> Response:
-        headers = {"content-security-policy": PAGE_POLICY, "cache-control": "no-cache"}
-        return FileResponse(_PAGE / "index.html", headers=headers)
+def _answer_the_rest(app: FastAPI, prefix: str, pages: Mapping[str, webapp.BuiltFile]) -> None:
+    """Say so where there is nothing: with a page to a browser, but in the API, where a wrong method is a 405."""
 
-    @app.api_route(
-        f"{prefix}/{{rest:path}}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False
-    )
-    async def nothing(_: Request) -> Response:
-        raise NotFound("There is no such address in the API; /docs lists them all")
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        inside = scope["path"].startswith(f"{prefix}/")
+        page = None if inside else webapp.lost(pages, Headers(scope=scope))
+        if page is None:
+            raise NotFound("There is nothing at this address; /docs lists those of the API")
+        await page(scope, receive, send)
 
-    app.mount("/page", _Fresh(directory=_PAGE), name="page")
-
-
-class _Fresh(StaticFiles):
-    """Files that are asked for again each time (304 while unchanged): an upgrade must not mix old and new ones."""
-
-    def file_response(self, *args: Any, **options: Any) -> Response:
-        response = super().file_response(*args, **options)
-        response.headers["cache-control"] = "no-cache"
-        return response
+    app.router.default = nothing
+    app.router.redirect_slashes = False

@@ -1,9 +1,11 @@
 """What routes get from the application."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 from fastapi import Request
 
+from mediagen.api.guard import headers_of
 from mediagen.jobs.view import Links
 from mediagen.runtime import Runtime
 
@@ -19,4 +21,10 @@ def links_of(request: Request) -> Links:
     runtime = runtime_of(request)
     if runtime.settings.public_url:
         return runtime.links
-    return replace(runtime.links, base_url=f"{request.url.scheme}://{request.url.netloc}")
+    [host] = headers_of(request.scope, b"host")
+    return _links_at(runtime.links, f"{request.scope['scheme']}://{host}")
+
+
+@lru_cache(64)
+def _links_at(links: Links, base_url: str) -> Links:
+    return replace(links, base_url=base_url)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from mediagen.api.deps import runtime_of
 from mediagen.api.document import UNCHANGED, answers, request_headers
@@ -36,6 +36,7 @@ _MEDIA_TYPES = ("image/*", "video/*", "audio/*", "model/*", "text/plain", "appli
     responses={
         **answers(200, "All bytes", *_MEDIA_TYPES),
         **answers(206, "The bytes of the range", *_MEDIA_TYPES),
+        307: {"description": "With S3_PRESIGN_S: where the storage serves it"},
         **UNCHANGED,
         **responses(404, 416, 422, 503),
     },
@@ -60,6 +61,9 @@ async def media(
     artifact = await runtime.artifacts.get(key)
     if variant == "thumbnail":
         return await _thumbnail(request, runtime, artifact)
+    link = None if download else await runtime.artifacts.link(artifact)
+    if link is not None:
+        return RedirectResponse(link, 307, {"cache-control": "no-store"})  # it dies soon
     return _original(request, runtime, artifact, download)
 
 

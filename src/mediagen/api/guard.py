@@ -5,9 +5,9 @@ read from it. The host check stops rebinding, the origin check stops cross-site 
 """
 
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mediagen.api.problems import problem
@@ -19,6 +19,20 @@ _HEADERS = [  # no route sets one of these itself
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
+_REMEMBERED = 64
+
+
+def header_of(scope: Scope, name: bytes) -> str | None:
+    """Return the first header of the lower-case name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
+def headers_of(scope: Scope, name: bytes) -> list[str]:
+    """Return all headers of the lower-case name; an object for all headers costs more than the request."""
+    return [str(value, "latin-1") for key, value in scope["headers"] if key == name]
 
 
 class Guard:
@@ -27,6 +41,7 @@ class Guard:
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self._app = app
         self._hosts = hosts
+        self._known = lru_cache(_REMEMBERED)(self._is_known)  # clients name the same host again and again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,27 +53,27 @@ class Guard:
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal = self._refusal(scope)
         answer = self._app if refusal is None else problem(403, refusal, code="forbidden")
         await answer(scope, receive, send_safely)
 
-    def _refusal(self, method: str, headers: Headers) -> str | None:
-        hosts = headers.getlist("host")
+    def _refusal(self, scope: Scope) -> str | None:
+        hosts = headers_of(scope, b"host")
         if len(hosts) != 1 or not self._known(hosts[0]):
             host = ", ".join(hosts)[:100]
             return f"This server does not answer for the host {host!r}; add it to ALLOWED_HOSTS"
-        if method in _SAFE_METHODS:
+        if scope["method"] in _SAFE_METHODS:
             return None
-        if not {"same-origin", "none"}.issuperset(headers.getlist("sec-fetch-site")):
+        if not {"same-origin", "none"}.issuperset(headers_of(scope, b"sec-fetch-site")):
             return "A page of another site may not change anything here"
-        for origin in headers.getlist("origin"):
+        for origin in headers_of(scope, b"origin"):
             if not self._known(_netloc(origin)):
                 return (
                     f"A page of {origin[:100]!r} may not change anything here; add its host to ALLOWED_HOSTS"
                 )
         return None
 
-    def _known(self, host: str) -> bool:
+    def _is_known(self, host: str) -> bool:
         return "*" in self._hosts or _name(host) in self._hosts
 
 

@@ -1,6 +1,7 @@
 """Where providers ring: an address that only they know, naming the call. A ring is no fact but its sender's id.
 
 What the body says of the outcome is never believed: it only makes the job due, and the worker asks the provider.
+That a call which is known already has begun is no news, and costs nothing.
 """
 
 import hmac
@@ -17,6 +18,7 @@ from mediagen.runtime import hook_token
 
 router = APIRouter(include_in_schema=False)
 
+_BEGUN = ("starting", "processing")
 _REF = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 
@@ -34,6 +36,8 @@ async def ring(request: Request, provider: str, token: str, call_id: str) -> Res
     def note(connection: Connection) -> str | None:
         found = calls.get(connection, call_id)
         if found is None or found.provider != provider:
+            return None
+        if found.provider_ref == ref and body.get("status") in _BEGUN:
             return None
         calls.accept(connection, call_id, ref)
         wishes.ring(connection, found.job_id)

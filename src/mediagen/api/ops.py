@@ -11,10 +11,11 @@ from fastapi.responses import JSONResponse
 import mediagen
 from mediagen.api.deps import runtime_of
 from mediagen.api.problems import responses
-from mediagen.api.schemas import HealthOut, StatsOut
+from mediagen.api.schemas import HealthOut, StatsOut, SystemOut
 from mediagen.db.migrate import HEAD, revision_of
 from mediagen.errors import MediagenError, Unavailable
-from mediagen.jobs.states import JobState
+from mediagen.jobs.hour import Hour
+from mediagen.jobs.states import IN_FLIGHT, JobState
 from mediagen.jobs.stats import Stats, alive
 from mediagen.jobs.view import timestamp
 from mediagen.runtime import Runtime
@@ -23,7 +24,8 @@ router = APIRouter(tags=["operations"])
 
 _TIMEOUT_S = 5.0
 _MINUTES = 60
-_IN_FLIGHT = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING, JobState.STORING)
+EMBEDDED = {"database": "sqlite", "broker": "in-process", "storage": "local"}
+"""What an installation on one machine is made of, by part."""
 
 Check = Callable[[Runtime], Awaitable[str]]
 
@@ -33,6 +35,18 @@ async def stats(request: Request) -> Response:
     """Answer with counts, rates, durations, workers and pauses."""
     runtime = runtime_of(request)
     return JSONResponse(_stats_json(await runtime.jobs.stats(), runtime))
+
+
+@router.get(
+    "/system",
+    response_model=SystemOut,
+    summary="The parts of this installation and its last hour",
+    responses=responses(503),
+)
+async def system(request: Request) -> Response:
+    """Answer with what the installation is made of, and what came in and ended minute by minute."""
+    runtime = runtime_of(request)
+    return JSONResponse(_system_json(await runtime.jobs.hour(), runtime))
 
 
 @router.get("/health/live", summary="Is the process alive?", responses=responses())
@@ -54,23 +68,25 @@ async def live() -> dict[str, str]:
     responses={**responses(), 503: {"model": HealthOut, "description": "A part fails"}},
 )
 async def health(request: Request) -> Response:
-    """Answer with the state and latency of every part; 503 when one fails."""
+    """Answer with the state and latency of every part; 503 when one fails without which jobs would wait."""
     runtime = runtime_of(request)
     names = list(CHECKS)
     parts = await asyncio.gather(*(_examine(CHECKS[name], runtime) for name in names))
-    ok = all(part["status"] == "ok" for part in parts)
+    failing = {name for name, part in zip(names, parts, strict=True) if part["status"] != "ok"}
+    ready = failing <= _SPARED
     body = {
-        "status": "ok" if ok else "failing",
+        "status": ("degraded" if failing else "ok") if ready else "failing",
         "version": mediagen.__version__,
         "components": dict(zip(names, parts, strict=True)),
     }
-    return JSONResponse(body, 200 if ok else 503, headers={"cache-control": "no-store"})
+    return JSONResponse(body, 200 if ready else 503, headers={"cache-control": "no-store"})
 
 
 async def _database(runtime: Runtime) -> str:
     found = await runtime.db.read(revision_of)
-    if found != HEAD:
+    if found is None or found < HEAD:
         raise Unavailable(f"The schema is {found!r}, not {HEAD!r}; run `mediagen migrate`")
+    # A newer one was made under this process by the next version, which only adds: CONTRIBUTING.md, "Migrations".
     return f"{runtime.db.name}, schema {found}"
 
 
@@ -88,6 +104,9 @@ async def _worker(runtime: Runtime) -> str:
 async def _storage(runtime: Runtime) -> str:
     return f"{runtime.storage.name}: {await runtime.storage.check()}"
 
+
+_SPARED = {"broker"}
+"""Parts that can be away while jobs are taken and run: workers look for themselves."""
 
 CHECKS: dict[str, Check] = {"database": _database, "broker": _broker, "worker": _worker, "storage": _storage}
 
@@ -112,13 +131,13 @@ def _stats_json(found: Stats, runtime: Runtime) -> dict[str, Any]:
         "total": sum(found.by_state.values()),
         "queue_depth": found.by_state[JobState.QUEUED],
         "oldest_queued_s": None if found.oldest_queued_ms is None else found.oldest_queued_ms / 1000,
-        "in_flight": sum(found.by_state[state] for state in _IN_FLIGHT),
+        "in_flight": sum(found.by_state[state] for state in IN_FLIGHT),
         "completed_last_hour": found.completed,
         "failed_last_hour": found.failed,
         "throughput_per_minute": round(found.completed / _MINUTES, 3),
         "error_rate": found.failed / ended if ended else None,
         "errors": found.errors,
-        "duration_s": {"p50": _quantile(found.durations_ms, 0.5), "p95": _quantile(found.durations_ms, 0.95)},
+        "duration_s": _spread(found.durations_ms),
         "workers": [
             {
                 "name": worker.name,
@@ -136,6 +155,45 @@ def _stats_json(found: Stats, runtime: Runtime) -> dict[str, Any]:
         "version": mediagen.__version__,
         "mock_mode": runtime.providers.mock_mode,
     }
+
+
+def _system_json(hour: Hour, runtime: Runtime) -> dict[str, Any]:
+    parts = {"database": runtime.db.name, "broker": runtime.broker.name, "storage": runtime.storage.name}
+    return {
+        "version": mediagen.__version__,
+        "mode": "embedded" if parts == EMBEDDED else "distributed",
+        "mock_mode": runtime.providers.mock_mode,
+        **parts,
+        "providers": [
+            {
+                "name": provider.name,
+                "default_model": provider.default_model,
+                "billed": provider.capabilities.billed,
+                "calls_last_hour": hour.providers[provider.name].calls,
+                "in_flight": hour.providers[provider.name].in_flight,
+            }
+            for provider in runtime.providers
+        ],
+        "minutes": [
+            {
+                "at": timestamp(minute.at),
+                "accepted": minute.accepted,
+                "begun": minute.begun,
+                "completed": minute.completed,
+                "failed": minute.failed,
+                "canceled": minute.canceled,
+            }
+            for minute in hour.minutes
+        ],
+        "queue_depth": hour.queued,
+        "in_flight": hour.in_flight,
+        "wait_s": _spread(hour.waits_ms),
+        "run_s": _spread(hour.runs_ms),
+    }
+
+
+def _spread(rising_ms: Sequence[int]) -> dict[str, float | None]:
+    return {"p50": _quantile(rising_ms, 0.5), "p95": _quantile(rising_ms, 0.95)}
 
 
 def _quantile(rising_ms: Sequence[int], share: float) -> float | None:

@@ -86,10 +86,8 @@ def install(app: FastAPI) -> None:
     """Make the app answer every error as a problem document."""
 
     @app.exception_handler(MediagenError)
-    async def known(_: Request, error: MediagenError) -> JSONResponse:
-        fields = error.fields if isinstance(error, InvalidRequest) else None
-        headers = {"retry-after": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else None
-        return problem(error.http_status, str(error), code=error.code, fields=fields, headers=headers)
+    async def refused(_: Request, error: MediagenError) -> JSONResponse:
+        return known(error)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -104,6 +102,18 @@ def install(app: FastAPI) -> None:
         return problem(error.status_code, str(error.detail), code=code, headers=headers)
 
     @app.exception_handler(Exception)
-    async def crashed(request: Request, error: Exception) -> JSONResponse:
-        log.error("request.crashed", path=request.url.path, exc_info=error)
-        return problem(500, "Something went wrong inside mediagen; its log says what", code="internal")
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        return crashed(request.url.path, error)
+
+
+def known(error: MediagenError) -> JSONResponse:
+    """Return the problem document of an error that was foreseen."""
+    fields = error.fields if isinstance(error, InvalidRequest) else None
+    headers = {"retry-after": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else None
+    return problem(error.http_status, str(error), code=error.code, fields=fields, headers=headers)
+
+
+def crashed(path: str, error: Exception) -> JSONResponse:
+    """Log a defect of ours, and return a problem document that tells nothing of it."""
+    log.error("request.crashed", path=path, exc_info=error)
+    return problem(500, "Something went wrong inside mediagen; its log says what", code="internal")

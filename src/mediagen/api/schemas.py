@@ -180,12 +180,25 @@ class CostOut(BaseModel):
     calls: int = Field(description="Calls that were, or may have been, charged.")
 
 
+class DeliveryOut(BaseModel):
+    """How far the delivery of the job's webhook has come."""
+
+    state: str = Field(description="pending, delivered, or dead: given up.")
+    attempts: int
+    last_status: int | None = Field(description="Status of the last answer; null when there was none.")
+    next_try_at: str | None
+
+
 class JobDetailOut(JobOut):
     """A job with all that happened to it."""
 
     timeline: list[EventOut]
     attempts: list[AttemptOut]
+    ahead: int | None = Field(
+        description="Jobs in the queue that its provider gets first, counted up to 1,000; null unless it waits there."
+    )
     cost: CostOut
+    delivery: DeliveryOut | None = Field(description="Null without a webhook_url, and before the job's end.")
 
 
 class JobPageOut(BaseModel):
@@ -202,6 +215,9 @@ class ModelOut(BaseModel):
     provider: str = Field(examples=["mock"])
     description: str
     default: bool = Field(description="Used by a request that names no model.")
+    typical_s: float | None = Field(
+        description="Seconds that its last jobs took, from the first call to the end (median); null before the first."
+    )
     input_schema: dict[str, Any] = Field(
         description="JSON Schema of prompt and parameters; empty when unknown."
     )
@@ -212,10 +228,11 @@ class ModelsOut(BaseModel):
 
     items: list[ModelOut]
     mock_mode: bool = Field(description="No provider is connected; pictures are drawn here and cost nothing.")
+    connect_with: list[str] = Field(description="The settings that connect a provider each.")
 
 
-class DurationsOut(BaseModel):
-    """Seconds from submit to end of the jobs completed in the last hour; null when there was none."""
+class SpreadOut(BaseModel):
+    """Seconds, over the jobs completed in the last hour; null when there was none."""
 
     p50: float | None
     p95: float | None
@@ -254,12 +271,54 @@ class StatsOut(BaseModel):
         description="Failed of all that ended in the last hour; null when none did."
     )
     errors: dict[str, int] = Field(description="Failures of the last hour by code.")
-    duration_s: DurationsOut
+    duration_s: SpreadOut = Field(description="From submit to end.")
     workers: list[WorkerOut]
     paused_providers: list[PauseOut]
     storage_bytes: int
     version: str
     mock_mode: bool
+
+
+class MinuteOut(BaseModel):
+    """Jobs that came in and ended within one minute."""
+
+    at: str
+    accepted: int
+    begun: int = Field(
+        description="Jobs that left the queue: with their first call, or at their end when there was none."
+    )
+    completed: int
+    failed: int
+    canceled: int
+
+
+class ProviderPartOut(BaseModel):
+    """A provider that this installation uses."""
+
+    name: str
+    default_model: str
+    billed: bool = Field(description="Its calls cost money.")
+    calls_last_hour: int = Field(description="Paid calls begun.")
+    in_flight: int = Field(description="Jobs that are with it now.")
+
+
+class SystemOut(BaseModel):
+    """What the installation is made of, and its last hour."""
+
+    version: str
+    mode: Literal["embedded", "distributed"] = Field(
+        description="embedded: SQLite, local files and a worker inside; distributed: any part is elsewhere."
+    )
+    mock_mode: bool
+    database: str = Field(examples=["sqlite", "postgresql"])
+    broker: str = Field(examples=["in-process", "celery"])
+    storage: str = Field(examples=["local", "s3"])
+    providers: list[ProviderPartOut]
+    minutes: list[MinuteOut] = Field(description="The last 60, oldest first; the last is under way.")
+    queue_depth: int = Field(description="Of the same moment as the minutes.")
+    in_flight: int = Field(description="Of the same moment as the minutes.")
+    wait_s: SpreadOut = Field(description="From submit to the first call.")
+    run_s: SpreadOut = Field(description="From the first call to the end.")
 
 
 class PartOut(BaseModel):
@@ -273,6 +332,8 @@ class PartOut(BaseModel):
 class HealthOut(BaseModel):
     """The health of the installation."""
 
-    status: Literal["ok", "failing"]
+    status: Literal["ok", "degraded", "failing"] = Field(
+        description="degraded: a part is away, and jobs are taken and run without it."
+    )
     version: str
     components: dict[str, PartOut]

@@ -13,7 +13,7 @@ from mediagen.api.deps import runtime_of
 from mediagen.api.document import answers, request_headers
 from mediagen.api.native import _job_id
 from mediagen.api.problems import responses
-from mediagen.errors import InvalidRequest
+from mediagen.errors import InvalidRequest, Unavailable
 from mediagen.jobs.model import EventType, JobEvent
 from mediagen.jobs.states import TERMINAL
 from mediagen.jobs.view import event_json
@@ -62,7 +62,11 @@ async def job_events(request: Request, job_id: str, last_event_id: LastEventId =
 )
 async def all_events(request: Request, last_event_id: LastEventId = None) -> Response:
     """Stream the events of all jobs, new ones, or those after Last-Event-ID."""
-    events = runtime_of(request).jobs.follow(after=_after(request, last_event_id))
+    jobs, after = runtime_of(request).jobs, _after(request, last_event_id)
+    newest = (
+        await jobs.newest_event_id()
+    )  # asked in any case: without a database a 503, not a stream that breaks
+    events = jobs.follow(after=newest if after is None else after)
     return StreamingResponse(_stream(events), media_type="text/event-stream", headers=_HEADERS)
 
 
@@ -97,7 +101,7 @@ async def _chunks(events: AsyncIterator[JobEvent]) -> AsyncIterator[tuple[JobEve
             if not done:
                 yield None, b": alive\n\n"
                 continue
-            event = upcoming.result()
+            event = _result(upcoming)
             if event is None:
                 return
             yield event, _formatted(event)
@@ -106,6 +110,14 @@ async def _chunks(events: AsyncIterator[JobEvent]) -> AsyncIterator[tuple[JobEve
         upcoming.cancel()
         await asyncio.gather(upcoming, return_exceptions=True)
         await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+
+def _result(upcoming: "asyncio.Future[JobEvent | None]") -> JobEvent | None:
+    """Return the event; None at the end, or without a database: the client comes again and goes on from its last."""
+    try:
+        return upcoming.result()
+    except Unavailable:
+        return None
 
 
 def _formatted(event: JobEvent) -> bytes:

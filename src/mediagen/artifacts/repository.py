@@ -3,22 +3,28 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from mediagen.artifacts.model import Artifact, ThumbnailState
+from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
+from mediagen.db.prepared import Prepared, Row
 from mediagen.db.tables import artifacts, trash
+
+_INSERT = Prepared(insert(artifacts))
+_OUTPUT = Prepared(
+    select(artifacts).where(artifacts.c.job_id == bindparam("job_id"), artifacts.c.idx == bindparam("idx"))
+)
 
 
 def record(connection: Connection, artifact: Artifact) -> Artifact:
     """Insert the row of a stored file; return the row that was there already when the step runs again."""
-    found = connection.execute(
-        select(artifacts).where(artifacts.c.job_id == artifact.job_id, artifacts.c.idx == artifact.idx)
-    ).one_or_none()
+    dialect.in_turn(connection, [f"{artifact.job_id}/{artifact.idx}"])
+    found = _OUTPUT.row(connection, {"job_id": artifact.job_id, "idx": artifact.idx})
     if found is not None:
         return _artifact(found)
     values = _values(artifact) | {"created_at": now_ms(connection)}
-    connection.execute(insert(artifacts).values(values))
+    _INSERT.insert(connection, [values])
     return _artifact_of(values)
 
 
@@ -74,7 +80,7 @@ def _values(artifact: Artifact) -> dict[str, Any]:
     return {column.name: getattr(artifact, column.name) for column in artifacts.c}
 
 
-def _artifact(row: Row[Any]) -> Artifact:
+def _artifact(row: Row) -> Artifact:
     return _artifact_of(row._asdict())
 
 

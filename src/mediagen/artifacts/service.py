@@ -8,9 +8,9 @@ import asyncio
 import base64
 import errno
 import hashlib
-import json
 import os
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -20,12 +20,11 @@ from mediagen.artifacts import media, repository
 from mediagen.artifacts.model import Artifact, ThumbnailState, storage_key, thumbnail_key
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.db.engine import Database
-from mediagen.errors import InvalidMedia, NotFound, StorageFull, Unavailable
+from mediagen.errors import Conflict, InvalidMedia, NotFound, StorageFull, Unavailable
 from mediagen.safefetch import Download
-from mediagen.storages.base import Storage
+from mediagen.storages.base import WAITING, Storage
 
 _WRITE_BYTES = 1024 * 1024  # collected before a hop to a thread, which costs more than the write of less
-_WAITING = "fetched-"  # how the names of outputs begin that wait for the storage
 _INGESTS = 8  # outputs taken in at a time: bounds disk, memory and open connections
 
 
@@ -83,7 +82,7 @@ class ArtifactService:
 
     def _fetched(self, secret: str, idx: int) -> Path:
         """Return where an output waits that was fetched and could not be stored yet."""
-        return self._storage.temp_dir / f"{_WAITING}{_random_part(secret, idx)}"
+        return self._storage.temp_dir / f"{WAITING}{_random_part(secret, idx)}"
 
     async def _receive(self, download: Download) -> Received:
         digest, size = hashlib.sha256(), 0
@@ -110,20 +109,29 @@ class ArtifactService:
         """Keep outputs that can't be asked for again, durably, before the state says that they exist."""
         for idx, data in enumerate(outputs):
             await self._put_bytes(_spool_key(call_id, str(idx)), data)
-        await self._put_bytes(_spool_key(call_id, "count"), json.dumps(len(outputs)).encode())
+        await self._put_bytes(_spool_key(call_id, "count"), str(len(outputs)).encode())
 
     async def spooled(self, call_id: str) -> list[bytes] | None:
-        """Return what `spool` kept for the call, or None when it kept nothing (or not all)."""
+        """Return what `spool` kept for the call, or None when it kept nothing, or not all.
+
+        Not all is there, too, when a late worker goes on spooling what another one has stored and removed.
+        """
         try:
-            count = json.loads(await self._get_bytes(_spool_key(call_id, "count")))
+            count = await self._spooled_count(call_id)
+            return [await self._get_bytes(_spool_key(call_id, str(idx))) for idx in range(count)]
         except NotFound:
             return None
-        return [await self._get_bytes(_spool_key(call_id, str(idx))) for idx in range(count)]
+
+    async def _spooled_count(self, call_id: str) -> int:
+        return int(await self._get_bytes(_spool_key(call_id, "count")))
 
     async def unspool(self, call_id: str) -> None:
         """Remove what `spool` kept. Idempotent."""
-        outputs = await self.spooled(call_id) or []
-        for name in ("count", *map(str, range(len(outputs)))):
+        try:
+            count = await self._spooled_count(call_id)
+        except NotFound:
+            return
+        for name in (*map(str, range(count)), "count"):
             await self._storage.delete(_spool_key(call_id, name))
 
     async def _put_bytes(self, key: str, data: bytes) -> None:
@@ -145,6 +153,10 @@ class ArtifactService:
     def read(self, artifact: Artifact, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield the bytes `start` to `end` (exclusive) of an artifact."""
         return self._storage.read(storage_key(artifact.key), start, end)
+
+    async def link(self, artifact: Artifact) -> str | None:
+        """Return where the storage itself serves the artifact for a short time, if it is set to do so."""
+        return await self._storage.link(storage_key(artifact.key))
 
     async def thumbnail(self, artifact: Artifact) -> bytes | None:
         """Return the thumbnail, a small WebP, or None when there is none (yet)."""
@@ -173,8 +185,10 @@ class ArtifactService:
         try:
             await self._copy_out(artifact, source)
             made = await self._thumbnailer.make(source, target)
-            await self._storage.delete(thumbnail_key(artifact.key))  # of a run that was cut off
-            await self._storage.put(thumbnail_key(artifact.key), target)
+            with suppress(
+                Conflict
+            ):  # another worker made it too, or a run that was cut off, not byte by byte alike
+                await self._storage.put(thumbnail_key(artifact.key), target)
         except (InvalidMedia, NotFound):
             return ThumbnailState.NONE, None
         finally:
@@ -274,7 +288,7 @@ def _retain(path: Path, target: Path) -> None:
 
 
 def _remove_temporary(path: Path) -> None:
-    if not path.name.startswith(_WAITING):
+    if not path.name.startswith(WAITING):
         path.unlink(missing_ok=True)
 
 

@@ -45,6 +45,7 @@ def celery_app(url: str) -> Celery:
         task_send_sent_event=True,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever: jobs are found without it meanwhile
         broker_connection_timeout=_TIMEOUT_S,
         broker_transport_options={"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S},
         timezone="UTC",
@@ -57,8 +58,10 @@ class CeleryBroker(Broker):
 
     name = "celery"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, setting: str) -> None:
+        """`setting` is the name of the one that the URL is of, for messages."""
         super().__init__()
+        self._setting = setting
         self._app = celery_app(url)
         self._ids: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._publish_all, name="rings", daemon=True)
@@ -79,7 +82,7 @@ class CeleryBroker(Broker):
         except Exception as error:
             raise Unavailable(
                 "The broker can't be reached; jobs are taken and found by looking, up to "
-                "WORKER_POLL_INTERVAL later. Check REDIS_URL"
+                f"WORKER_POLL_INTERVAL later. Check {self._setting}"
             ) from error
 
     def _publish_all(self) -> None:

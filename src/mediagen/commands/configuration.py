@@ -2,6 +2,7 @@
 
 import pkgutil
 from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib import import_module
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from mediagen.telemetry import redact
 
 HIDDEN = "(hidden)"
 
+_NEAR = 0.85  # of 1: one letter of eight
+
 Row = tuple[str, str, str]
 
 
@@ -33,8 +36,22 @@ def run(*, as_json: bool) -> None:
 
 def effective() -> list[Row]:
     """Return all settings; secrets are hidden. Raises `SettingsError` as the start does."""
-    kinds: list[type[BaseSettings]] = [Settings, *_back_end_settings()]
-    return [row for kind in kinds for row in _rows(kind)]
+    return [row for kind in _kinds() for row in _rows(kind)]
+
+
+def misspelled() -> list[str]:
+    """Return a sentence for each name in .env that is no setting, but nearly one. Other names are others' matter."""
+    known = [name.upper() for kind in _kinds() for name in kind.model_fields]
+    found = []
+    for name in (name.upper() for name in DotEnvSettingsSource(Settings).env_vars):
+        near = get_close_matches(name, known, n=1, cutoff=_NEAR)
+        if near and name not in known:
+            found.append(f"{name} in .env is no setting; {near[0]} is")
+    return found
+
+
+def _kinds() -> list[type[BaseSettings]]:
+    return [Settings, *_back_end_settings()]
 
 
 def _back_end_settings() -> Iterator[type[BaseSettings]]:
@@ -92,7 +109,10 @@ def ready_rows(url: str, runtime: Runtime, *, worker: bool) -> list[tuple[str, s
         names = ", ".join(provider.name for provider in providers if not provider.fallback)
         rows.append(("Provider", f"{names}; {providers.default_model} unless a job names another model"))
     if not worker:
-        rows.append(("Worker", "none here: jobs wait until another process runs them"))
+        rows.append(
+            ("Worker", f"none here: `{terminal.CALLED} worker` runs the jobs, on this machine or another")
+        )
+    rows += [("Misspelled", sentence) for sentence in misspelled()]
     return rows
 
 

@@ -358,7 +358,7 @@ async def running_server(
 ) -> Remote | None:
     """Return the server at `server`, or the one that runs where the settings say, if any."""
     prefix = settings.api_v1_prefix
-    url = server_url(server, prefix) if server else own_url(settings)
+    url = server_url(server, prefix) if server else settings.own_url
     remote = Remote(session, url, prefix, SystemClock())
     if (server or settings.port) and await remote.answers():
         return remote
@@ -368,12 +368,6 @@ async def running_server(
             "or leave --server and MEDIAGEN_URL out to work without one"
         )
     return None
-
-
-def own_url(settings: Settings) -> str:
-    """Return the address at which a server with these settings is reached from this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  not bound to
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def server_url(text: str, prefix: str) -> str:

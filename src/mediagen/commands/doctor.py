@@ -21,8 +21,8 @@ import mediagen
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.clock import Clock, SystemClock
 from mediagen.commands import terminal
-from mediagen.commands.configuration import connecting_settings, database_of
-from mediagen.commands.connection import Json, Remote, own_url, running_server
+from mediagen.commands.configuration import connecting_settings, database_of, misspelled
+from mediagen.commands.connection import Json, Remote, running_server
 from mediagen.db.inspection import Inspection, inspect_database, inspect_sqlite
 from mediagen.db.migrate import HEAD
 from mediagen.errors import MediagenError, SettingsError
@@ -89,6 +89,7 @@ async def examine(clock: Clock) -> list[Finding]:
         return [*findings, _fail("Settings", str(error), mend)]
     source = "the environment and .env" if await asyncio.to_thread(Path(".env").exists) else "the environment"
     findings.append(_ok("Settings", f"readable, from {source}"))
+    findings += [_warn("Settings", sentence, "correct the name") for sentence in misspelled()]
     found = await asyncio.gather(*(_guarded(name, check, settings, clock) for name, check in CHECKS.items()))
     return findings + [finding for several in found for finding in several]
 
@@ -309,7 +310,7 @@ async def check_server(settings: Settings, _: Clock) -> Sequence[Finding]:
         return [
             _fail("Server", f"HOST={settings.host!r} PORT={settings.port} can't be used: {problem}", mend)
         ]
-    where = own_url(settings) if settings.port else "a free port"
+    where = settings.own_url if settings.port else "a free port"
     return [_ok("Server", f"none runs; `mediagen serve` starts it, with its worker, at {where}")]
 
 
@@ -333,7 +334,7 @@ def _health(remote: Remote, health: Json) -> list[Finding]:
 
 
 _MEND = {
-    "worker": "start the server without --no-worker",
+    "worker": "run `mediagen worker`, or start the server without --no-worker",
     "database": "see its log",
     "storage": "see its log",
 }

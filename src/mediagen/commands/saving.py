@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -44,13 +45,17 @@ class Target:
                     "-o - writes the file's bytes, and this is a terminal; add > file or | program"
                 )
             return cls(stdout=True)
-        given = Path(output or ".")
+        given = Path(os.environ.get("MEDIAGEN_CALLED_FROM", ""), output or ".")  # `./run` changes the folder
         path = None if given.is_dir() or (output or "").endswith("/") else given
         folder = given.parent if path else given
         if not folder.is_dir():
             raise InvalidRequest(f"There is no folder {str(folder)!r}; make it, or give another -o")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise InvalidRequest(f"The folder {str(folder)!r} can't be written; give another -o")
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise InvalidRequest(
+                f"The folder {str(folder)!r} can't be written ({error.strerror}); give another -o"
+            ) from error
         if path:
             _refuse_existing(path, force)
         return cls(folder=folder, path=path, force=force)

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 SHORT = 6
 """Last characters of an id that stand for it; the first ones are a time and much the same in all."""
 
-_CALLED = os.environ.get("MEDIAGEN_COMMAND", "mediagen")
+CALLED = os.environ.get("MEDIAGEN_COMMAND", "mediagen")
 """How the user calls us; a script that wraps the command sets it to its own name, so that hints can be followed."""
 
 _COMMAND = re.compile(r"\bmediagen (?=(serve|generate|jobs|doctor|migrate|config)\b)")
@@ -91,7 +91,7 @@ def print_json(value: object) -> None:
 
 def advice(text: str) -> str:
     """Return a text of ours with its commands as the user has to type them."""
-    return _COMMAND.sub(f"{_CALLED} ", text)
+    return _COMMAND.sub(f"{CALLED} ", text)
 
 
 def plain(text: object, style: str = "") -> Text:

@@ -9,13 +9,14 @@ burst of accepts costs one fsync; each has a savepoint of its own, so that one f
 import asyncio
 import fcntl
 import queue
+import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine, create_engine, event
@@ -23,6 +24,9 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from mediagen.clock import Clock
 from mediagen.errors import SettingsError, StorageFull, Unavailable
+
+STATEMENTS_KEPT = 512
+"""How many statements a SQLite connection keeps compiled; the driver's own 128 are fewer than the product has."""
 
 T = TypeVar("T")
 Transaction = Callable[[Connection], T]
@@ -130,9 +134,15 @@ class _Lane(threading.Thread):
         """Return per function its result, or the exception that it raised."""
         begin, end = ("BEGIN IMMEDIATE", "COMMIT") if self._writes else ("BEGIN", "ROLLBACK")
         try:
-            connection.exec_driver_sql(begin)
-            results = [self._run_one(connection, work.fn) for work in group]
-            connection.exec_driver_sql(end)
+            _control(connection, begin)
+            if len(group) == 1:  # the transaction is its savepoint
+                results = [_attempt(connection, group[0].fn)]
+                if isinstance(results[0], _Failure):
+                    _roll_back(connection)
+                    return results
+            else:
+                results = [self._run_one(connection, work.fn) for work in group]
+            _control(connection, end)
         except Exception as error:  # noqa: BLE001  whatever it is, the callers must learn that nothing was kept
             _roll_back(connection)
             return [_translated(error)] * len(group)
@@ -141,13 +151,13 @@ class _Lane(threading.Thread):
     def _run_one(self, connection: Connection, fn: Transaction[Any]) -> Any:
         if not self._writes:
             return _attempt(connection, fn)
-        connection.exec_driver_sql("SAVEPOINT one")
+        _control(connection, "SAVEPOINT one")
         result = _attempt(connection, fn)
         if isinstance(result, _Failure):
             if not _in_transaction(connection):  # on a full disk SQLite undoes the whole transaction
                 raise result.error
-            connection.exec_driver_sql("ROLLBACK TO one")
-        connection.exec_driver_sql("RELEASE one")
+            _control(connection, "ROLLBACK TO one")
+        _control(connection, "RELEASE one")
         return result
 
 
@@ -164,23 +174,32 @@ def _attempt(connection: Connection, fn: Transaction[Any]) -> Any:
 
 
 def _translated(error: Exception) -> _Failure:
-    if isinstance(error, OperationalError):
-        full = "disk is full" in str(error.orig)
-        kind = StorageFull if full else Unavailable
-        translated = kind(f"The database can't be used now: {error.orig}")
+    if isinstance(error, (OperationalError, sqlite3.OperationalError)):
+        said = str(getattr(error, "orig", error))
+        kind = StorageFull if "disk is full" in said else Unavailable
+        translated = kind(f"The database can't be used now: {said}")
         translated.__cause__ = error
         return _Failure(translated)
     return _Failure(error)
 
 
 def _in_transaction(connection: Connection) -> bool:
-    driver: Any = connection.connection.dbapi_connection
-    return bool(driver.in_transaction)
+    return driver_of(connection).in_transaction
 
 
 def _roll_back(connection: Connection) -> None:
-    with suppress(OperationalError):  # no transaction is open when BEGIN itself failed
-        connection.exec_driver_sql("ROLLBACK")
+    with suppress(sqlite3.OperationalError):  # no transaction is open when BEGIN itself failed
+        _control(connection, "ROLLBACK")
+
+
+def _control(connection: Connection, statement: str) -> None:
+    """Begin or end something; straight to the driver, which takes a tenth of the time."""
+    driver_of(connection).execute(statement)
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """Return SQLite's own connection below."""
+    return cast(sqlite3.Connection, connection.connection.dbapi_connection)
 
 
 def _deliver(group: Sequence[_Work], results: Sequence[Any]) -> None:
@@ -208,7 +227,12 @@ def sqlite_engine(path: Path, *, writes: bool, busy_timeout_s: float = _BUSY_TIM
 
     FULL and not NORMAL: of 300 simulated power cuts NORMAL lost acknowledged commits in 269, FULL in none.
     """
-    engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
+    engine = create_engine(
+        f"sqlite:///{path}",
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,  # prompts, which are nobody's business in a log
+        connect_args={"cached_statements": STATEMENTS_KEPT},
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -217,6 +241,7 @@ def sqlite_engine(path: Path, *, writes: bool, busy_timeout_s: float = _BUSY_TIM
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            "temp_store=MEMORY",  # else a savepoint over many rows makes a file, once a commit
             f"query_only={'OFF' if writes else 'ON'}",
         ):
             connection.execute(f"PRAGMA {pragma}")

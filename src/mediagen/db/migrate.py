@@ -53,12 +53,19 @@ def migrate_postgres(url: str) -> bool:
     from mediagen.db.postgres import normalized, shown  # the driver costs 0.1 s to import
 
     target = normalized(url)
-    engine = create_engine(target, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+    arguments = {"connect_timeout": 5, "client_encoding": "UTF8"}
+    engine = create_engine(target, isolation_level="AUTOCOMMIT", connect_args=arguments)
     try:
         with engine.connect() as connection:
             if (connection.dialect.server_version_info or (0,)) < _OLDEST_POSTGRES:
                 raise SettingsError(
                     f"DATABASE_URL: {shown(target)} is older than PostgreSQL {_OLDEST_POSTGRES[0]}"
+                )
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+            if encoding != "UTF8":
+                raise SettingsError(
+                    f"DATABASE_URL: {shown(target)} is encoded in {encoding}; "
+                    "make one with CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8'"
                 )
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
             return _upgrade(connection)

@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from mediagen.clock import Clock, SystemClock
+from mediagen.db import dialect
 from mediagen.db.dialect import CHANNEL
 from mediagen.db.engine import Connection, Database, Transaction
 from mediagen.errors import SettingsError, StorageFull, Unavailable
@@ -28,9 +29,13 @@ T = TypeVar("T")
 
 _POOL = 16
 _POOL_WAIT_S = 5.0
+# For a transaction: longer than the server's own limit, for a server that says nothing at all
+_ANSWER_S = 20.0
 _TRIES = 3  # of a transaction that the server refused because of another one
 _RECONNECT_S = 0.2
 _SIGN_S = 10.0
+# After a sign of life was missed: what ended that session may have ended ours, and we see it later
+_DOUBT_S = 0.2
 _SETTLE_S = 2.0  # after a break of our own sign of life, until those of others are back, too
 _OPTIONS = " ".join(
     f"-c {name}={value}"
@@ -49,6 +54,7 @@ _CONNECT: dict[str, Any] = {
     "keepalives_idle": 10,  # a server that is gone without a word is noticed within 25 s, not 2 hours
     "keepalives_interval": 5,
     "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # nor does it help while data is on its way: that would be sent for 15 minutes
 }
 _COLLISIONS = frozenset({"40001", "40P01"})  # serialization failure, deadlock: nothing was kept, try again
 _FULL = frozenset({"53100"})  # disk full
@@ -64,7 +70,7 @@ class _ServerClock(SystemClock):
 
     def now_ms(self) -> int:
         if self._asked is None:
-            query = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            query = text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
             self._asked = (int(self._connection.execute(query).scalar_one()), time.monotonic())
         base_ms, since = self._asked
         return base_ms + int((time.monotonic() - since) * 1000)
@@ -92,12 +98,14 @@ class PostgresDatabase(Database):
             max_overflow=0,
             pool_timeout=_POOL_WAIT_S,
             pool_pre_ping=True,
+            hide_parameters=True,  # prompts, which are nobody's business in a log
             connect_args={"options": _OPTIONS, **_CONNECT},
         )
         try:
             await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
         except Unavailable as error:
-            raise SettingsError(f"DATABASE_URL: {shown(self.url)} does not answer: {error}") from error
+            said = str(getattr(error.__cause__, "orig", error)).strip().splitlines()[-1]
+            raise SettingsError(f"DATABASE_URL: {shown(self.url)} does not answer: {said}") from error
         self._listening = asyncio.create_task(self._listen(), name="database events")
 
     async def transact(self, fn: Transaction[T]) -> T:
@@ -121,19 +129,22 @@ class PostgresDatabase(Database):
         if self._engine is None:
             raise Unavailable("The database is closed; the process is stopping")
         try:
-            async with self._engine.connect() as connection:
+            async with asyncio.timeout(_ANSWER_S), self._engine.connect() as connection:
                 if not writes:
                     await connection.execute(_READ_ONLY)
                 result = await connection.run_sync(self._timed(fn))
                 await (connection.commit() if writes else connection.rollback())
                 return result
-        except (DBAPIError, PoolTimeout, OSError) as error:
+        except (DBAPIError, PoolTimeout, OSError) as error:  # a timeout is an OSError
             raise _translated(error) from error
 
     def _timed(self, fn: Transaction[T]) -> Callable[[Connection], T]:
         def run(connection: Connection) -> T:
             connection.info["clock"] = _ServerClock(connection) if self._server_clock else self._clock
-            return fn(connection)
+            dialect.forget_last(connection)
+            result = fn(connection)
+            dialect.write_last(connection)
+            return result
 
         return run
 
@@ -185,6 +196,12 @@ class PostgresDatabase(Database):
 
     async def dead(self, names: Sequence[str]) -> list[str]:
         """Return those whose lock nobody holds; nobody, while a break may have cost others their locks, too."""
+        missing = await self._missing(names)
+        if missing:
+            await asyncio.sleep(_DOUBT_S)
+        return await self._missing(missing)
+
+    async def _missing(self, names: Sequence[str]) -> list[str]:
         if not names or self._clock.monotonic() < self._judges_from:
             return []
         held = await self.read(lambda c: set(c.execute(_HELD, {"class": _SIGNS}).scalars()))

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
+from mediagen.db import dialect
 from mediagen.db.engine import Connection, is_conflict, now_ms
+from mediagen.db.prepared import Prepared, Row
 from mediagen.db.tables import jobs
 from mediagen.db.tables import provider_calls as calls
 from mediagen.errors import LeaseLost
@@ -34,14 +36,23 @@ class Acceptance(Enum):
     OVER = auto()  # the call has ended already, or is not in the ledger
 
 
+_CHANGE = update(calls).where(calls.c.id == bindparam("call_id"))
+_INSERT = Prepared(insert(calls))
+_ACCEPT = Prepared(_CHANGE)
+_SETTLE = Prepared(_CHANGE.where(calls.c.state.in_(bindparam("before", expanding=True))), lists=("before",))
+_LAST_SEQ = Prepared(
+    select(func.coalesce(func.max(calls.c.seq), 0)).where(calls.c.job_id == bindparam("job_id"))
+)
+
+
 def intend(connection: Connection, job: Job, call_id: str, timeout_ms: int) -> CallRecord:
     """Write the intent to buy. Nothing may be sent before this is committed."""
     now = now_ms(connection)
-    seq = connection.execute(select(func.coalesce(func.max(calls.c.seq), 0)).where(calls.c.job_id == job.id))
+    [last_seq] = _LAST_SEQ.scalars(connection, {"job_id": job.id})
     row = {
         "id": call_id,
         "job_id": job.id,
-        "seq": seq.scalar_one() + 1,
+        "seq": last_seq + 1,
         "provider": job.provider,
         "model": job.model,
         "state": CallState.INTENT.value,
@@ -53,13 +64,13 @@ def intend(connection: Connection, job: Job, call_id: str, timeout_ms: int) -> C
         "cost_micros": None,
         "error": None,
     }
-    connection.execute(insert(calls).values(row))
+    _INSERT.insert(connection, [row])
     return _record_of(row)
 
 
 def accept(connection: Connection, call_id: str, provider_ref: str) -> Acceptance:
     """Write the fact that the provider took the call and calls it `provider_ref`. Idempotent, needs no lease."""
-    found = get(connection, call_id)
+    found = _one(connection, _CALL_LOCKED, id=call_id)
     if found is None:
         return Acceptance.OVER
     if found.provider_ref is not None:
@@ -68,10 +79,9 @@ def accept(connection: Connection, call_id: str, provider_ref: str) -> Acceptanc
         return Acceptance.OVER
     to = CallState.ORPHAN if found.state is CallState.ABSENT else CallState.ACCEPTED
     try:
-        with connection.begin_nested():
-            connection.execute(
-                update(calls).where(calls.c.id == call_id).values(state=to.value, provider_ref=provider_ref)
-            )
+        with dialect.savepoint(connection):
+            taken = {"call_id": call_id, "state": to.value, "provider_ref": provider_ref}
+            _ACCEPT.changed(connection, taken)
     except IntegrityError as error:
         if is_conflict(error, "provider_ref"):
             return Acceptance.TAKEN
@@ -92,34 +102,45 @@ def settle(
     Raises `LeaseLost` when the call can't become that any more: others have moved on, and the caller's whole
     transaction must not be kept.
     """
-    values: dict[str, Any] = {"state": to.value, "error": error, "cost_micros": cost_micros}
+    values: dict[str, Any] = {
+        "call_id": call_id,
+        "state": to.value,
+        "error": error,
+        "cost_micros": cost_micros,
+        "before": [state.value for state in LIVE_CALLS if to in (state, *CALL_MOVES[state])],
+    }
     if to not in LIVE_CALLS:
         values["finished_at"] = now_ms(connection)
-    live = calls.c.state.in_([state.value for state in LIVE_CALLS if to in (state, *CALL_MOVES[state])])
-    if connection.execute(update(calls).where(calls.c.id == call_id, live).values(values)).rowcount != 1:
+    if _SETTLE.changed(connection, values) != 1:
         raise LeaseLost(f"Call {call_id} is no longer one that may become {to}")
+
+
+_OF_JOB = select(calls).where(calls.c.job_id == bindparam("job_id"))
+_OF_JOB_LIVE = _OF_JOB.where(calls.c.state.in_([literal(state.value) for state in LIVE_CALLS]))
+_LIVE = Prepared(_OF_JOB_LIVE)
+_LIVE_LOCKED = Prepared(_OF_JOB_LIVE.with_for_update())
+_BOUGHT = Prepared(_OF_JOB.where(calls.c.state == CallState.SUCCEEDED.value))
+_OF_ID = select(calls).where(calls.c.id == bindparam("id"))
+_CALL = Prepared(_OF_ID)
+_CALL_LOCKED = Prepared(_OF_ID.with_for_update())
 
 
 def get(connection: Connection, call_id: str) -> CallRecord | None:
     """Return a call."""
-    row = connection.execute(select(calls).where(calls.c.id == call_id)).one_or_none()
-    return None if row is None else _record(row)
+    return _one(connection, _CALL, id=call_id)
 
 
-def live(connection: Connection, job_id: str) -> CallRecord | None:
-    """Return the job's call that is on its way, lost or at work; there is at most one."""
-    states = [state.value for state in LIVE_CALLS]
-    row = connection.execute(
-        select(calls).where(calls.c.job_id == job_id, calls.c.state.in_(states))
-    ).one_or_none()
-    return None if row is None else _record(row)
+def live(connection: Connection, job_id: str, *, lock: bool = False) -> CallRecord | None:
+    """Return the job's call that is on its way, lost or at work; there is at most one.
+
+    With `lock`, no fact about it is written until the caller's transaction ends: for opinions on it.
+    """
+    return _one(connection, _LIVE_LOCKED if lock else _LIVE, job_id=job_id)
 
 
 def bought(connection: Connection, job_id: str) -> CallRecord | None:
     """Return the job's call that succeeded; there is at most one."""
-    query = select(calls).where(calls.c.job_id == job_id, calls.c.state == CallState.SUCCEEDED.value)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else _record(row)
+    return _one(connection, _BOUGHT, job_id=job_id)
 
 
 def history(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[CallRecord]]:
@@ -187,7 +208,12 @@ def _live(call: CallRecord) -> bool:
     return call.state in LIVE_CALLS
 
 
-def _record(row: Row[Any]) -> CallRecord:
+def _one(connection: Connection, query: Prepared, **values: str) -> CallRecord | None:
+    row = query.row(connection, values)
+    return None if row is None else _record(row)
+
+
+def _record(row: Row) -> CallRecord:
     return _record_of(row._asdict())
 
 

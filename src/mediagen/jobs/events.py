@@ -7,8 +7,11 @@ from sqlalchemy import Row, func, insert, select
 
 from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
+from mediagen.db.prepared import Prepared
 from mediagen.db.tables import job_events
 from mediagen.jobs.model import EventType, JobEvent
+
+_INSERT = Prepared(insert(job_events))
 
 
 def append(connection: Connection, job_id: str, type_: EventType, data: Mapping[str, Any]) -> None:
@@ -22,8 +25,7 @@ def append_many(connection: Connection, facts: Sequence[tuple[str, EventType, Ma
     rows = [
         {"job_id": job_id, "type": type_.value, "at": at, "data": dict(data)} for job_id, type_, data in facts
     ]
-    dialect.in_order(connection)
-    connection.execute(insert(job_events), rows)
+    dialect.last(connection, _INSERT.insert, rows)
 
 
 def after(connection: Connection, event_id: int, *, limit: int, job_id: str | None = None) -> list[JobEvent]:

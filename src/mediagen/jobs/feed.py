@@ -5,6 +5,7 @@ woken by every commit of this process and looks by itself for what other process
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
@@ -41,7 +42,7 @@ class Feed:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._readers: set[_Reader] = set()
+        self._readers: dict[str | None, set[_Reader]] = defaultdict(set)  # by job; None: of all jobs
         self._bell = asyncio.Event()
         self._tail: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -54,7 +55,7 @@ class Feed:
 
         With `job_id` only that job's. Ends when the feed is closed.
         """
-        with self._reading() as reader:
+        with self._reading(job_id) as reader:
             await self._ensure_tail()
             last = await self._db.read(events.last_id) if after is None else after
             event: JobEvent | None = None
@@ -69,27 +70,29 @@ class Feed:
                     return
                 if event.id > last and not reader.lagged:
                     last = event.id
-                    if job_id is None or event.job_id == job_id:
-                        yield event
+                    yield event
 
     async def close(self) -> None:
         """End all readers. Idempotent."""
         self._closed = True
-        for reader in self._readers:
-            reader.push(None)
+        for readers in self._readers.values():
+            for reader in readers:
+                reader.push(None)
         if self._tail is not None:
             self._tail.cancel()
             with suppress(asyncio.CancelledError):
                 await self._tail
 
     @contextmanager
-    def _reading(self) -> Iterator[_Reader]:
-        reader = _Reader()
-        self._readers.add(reader)
+    def _reading(self, job_id: str | None) -> Iterator[_Reader]:
+        reader, readers = _Reader(), self._readers[job_id]
+        readers.add(reader)
         try:
             yield reader
         finally:
-            self._readers.discard(reader)
+            readers.discard(reader)
+            if not readers:
+                self._readers.pop(job_id, None)
 
     async def _replay(self, last: int, job_id: str | None) -> AsyncIterator[JobEvent]:
         while True:
@@ -124,6 +127,7 @@ class Feed:
         while batch := await self._after(last):
             for event in batch:
                 last = event.id
-                for reader in self._readers:
-                    reader.push(event)
+                for readers in (self._readers.get(None, ()), self._readers.get(event.job_id, ())):
+                    for reader in readers:
+                        reader.push(event)
         return last

@@ -5,11 +5,11 @@ provider fails in a row, its gate lets one call through at a time, as a probe.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import bindparam, func, select, text, update
 
 from mediagen.db.engine import Connection, now_ms
+from mediagen.db.prepared import Prepared, Row
 from mediagen.db.tables import jobs, provider_calls, provider_gates
 from mediagen.jobs.states import LIVE_CALLS, JobState
 
@@ -67,14 +67,18 @@ def opening(connection: Connection, provider: str, policy: GatePolicy) -> Openin
     return Opening(slots=max(0, slots))
 
 
+_TAKE = Prepared(update(provider_gates).where(provider_gates.c.provider == bindparam("name")))
+
+
 def take(connection: Connection, provider: str, calls: int, policy: GatePolicy) -> None:
     """Note that `calls` calls start now."""
     now = now_ms(connection)
     gate = _gate(connection, provider)
-    values = {"next_free_at": max(now, gate.next_free_at) + int(calls * policy.interval_ms)}
+    free_at = max(now, gate.next_free_at) + int(calls * policy.interval_ms)
+    values = {"name": provider, "next_free_at": free_at}
     if gate.failures:
         values["paused_until"] = now + PROBE_MS
-    connection.execute(update(provider_gates).where(provider_gates.c.provider == provider).values(values))
+    _TAKE.changed(connection, values)
 
 
 _ENSURE = text(
@@ -83,16 +87,21 @@ _ENSURE = text(
 )
 
 
-def _gate(connection: Connection, provider: str) -> Row[Any]:
+_GATE = Prepared(
+    select(provider_gates).where(provider_gates.c.provider == bindparam("provider")).with_for_update()
+)
+
+
+def _gate(connection: Connection, provider: str) -> Row:
     """Return the gate, locked so that claims of several workers go through it one after the other.
 
     It is made where it is missing: a row that is not there can't be locked.
     """
-    query = select(provider_gates).where(provider_gates.c.provider == provider).with_for_update()
-    gate = connection.execute(query).one_or_none()
+    values = {"provider": provider}
+    gate = _GATE.row(connection, values)
     if gate is None:
-        connection.execute(_ENSURE, {"provider": provider})
-        gate = connection.execute(query).one()
+        connection.execute(_ENSURE, values)
+        [gate] = _GATE.rows(connection, values)
     return gate
 
 
@@ -106,13 +115,16 @@ def pause(connection: Connection, provider: str, *, for_ms: int, reason: str) ->
     )
 
 
+_RESUME = Prepared(
+    update(provider_gates)
+    .where(provider_gates.c.provider == bindparam("name"), provider_gates.c.failures > 0)
+    .values(paused_until=0, pause_reason="", failures=0)
+)
+
+
 def resume(connection: Connection, provider: str) -> None:
     """Open the gate fully after a success."""
-    connection.execute(
-        update(provider_gates)
-        .where(provider_gates.c.provider == provider, provider_gates.c.failures > 0)
-        .values(paused_until=0, pause_reason="", failures=0)
-    )
+    _RESUME.changed(connection, {"name": provider})
 
 
 def pauses(connection: Connection) -> list[Pause]:
@@ -125,14 +137,24 @@ def pauses(connection: Connection) -> list[Pause]:
     ]
 
 
+_LIVE = Prepared(
+    select(func.count())
+    .select_from(provider_calls.join(jobs, jobs.c.id == provider_calls.c.job_id))
+    .where(provider_calls.c.provider == bindparam("provider"))
+    .where(provider_calls.c.state.in_([state.value for state in LIVE_CALLS]))
+    .where(jobs.c.finished_at.is_(None))  # a call that nobody will ever know more of must not shut the gate
+)
+_CLAIMED = Prepared(
+    select(func.count()).where(
+        jobs.c.provider == bindparam("provider"),
+        jobs.c.state == JobState.QUEUED.value,
+        jobs.c.lease_until > bindparam("now"),
+    )
+)
+
+
 def _in_flight(connection: Connection, provider: str) -> int:
     """Count the calls that may be at work, and the jobs that a worker has claimed to buy but not yet called for."""
-    live = select(func.count()).where(
-        provider_calls.c.provider == provider, provider_calls.c.state.in_([s.value for s in LIVE_CALLS])
-    )
-    claimed = select(func.count()).where(
-        jobs.c.provider == provider,
-        jobs.c.state == JobState.QUEUED.value,
-        jobs.c.lease_until > now_ms(connection),
-    )
-    return sum(connection.execute(query).scalar_one() for query in (live, claimed))
+    [live] = _LIVE.scalars(connection, {"provider": provider})
+    [claimed] = _CLAIMED.scalars(connection, {"provider": provider, "now": now_ms(connection)})
+    return int(live + claimed)

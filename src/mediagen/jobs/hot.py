@@ -1,19 +1,19 @@
-"""SQL by hand for the path that every submit takes: many jobs in one statement, without a pass over each in Python.
+"""SQL by hand for the paths that every client takes: submit and look, many jobs in one statement.
 
 The rows travel as one JSON array, so that the driver gives the interpreter back while the database works.
 Measured on SQLite in batches of 64: 11 us a row, against 17 with `executemany` and 60 through SQLAlchemy's.
 """
 
-import json
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import JSON, TextClause, text
+from pydantic_core import to_json
 
 from mediagen.db import dialect
 from mediagen.db.engine import Connection
 from mediagen.db.tables import job_events, jobs
-from mediagen.jobs.model import EventType
+from mediagen.jobs.model import EventType, Job
 
 _VARYING = (
     "id",
@@ -33,45 +33,49 @@ _VARYING = (
 """Columns whose values differ between new jobs; all the others are the same in every row of a batch."""
 
 _SAME = tuple(column.name for column in jobs.c if column.name not in _VARYING)
-_JSON_COLUMNS = frozenset(column.name for column in jobs.c if isinstance(column.type, JSON))
+_varying = attrgetter(*_VARYING)
+_same = attrgetter(*_SAME)
 
 
-def insert_jobs(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows of the table `jobs`, and for each the event that it was created."""
-    packed = json.dumps([[_plain(name, row[name]) for name in _VARYING] for row in rows])
-    into_jobs, into_events = _statements(connection)
-    connection.execute(into_jobs, {"rows": packed, **{name: rows[0][name] for name in _SAME}})
-    dialect.in_order(connection)
-    connection.execute(into_events, {"rows": packed, "at": rows[0]["created_at"]})
+def insert_jobs(connection: Connection, new: Sequence[Job]) -> None:
+    """Insert jobs that came into being at the same moment, and for each the event that it was created."""
+    packed = to_json([_varying(job) for job in new], fallback=dict).decode()
+    same: dict[str, Any] = dict(zip(_SAME, _same(new[0]), strict=True))
+    same["state"] = new[0].state.value
+    into_jobs, _ = _statements(connection)
+    dialect.execute(connection, into_jobs, {"rows": packed, **same})
+    dialect.last(connection, _insert_events, [{"rows": packed, "at": new[0].created_at}])
 
 
-def _plain(name: str, value: Any) -> Any:
-    return json.dumps(value) if name in _JSON_COLUMNS else value
+def _insert_events(connection: Connection, batches: Sequence[Mapping[str, Any]]) -> None:
+    _, into_events = _statements(connection)
+    for batch in batches:
+        dialect.execute(connection, into_events, batch)
 
 
-_prepared: dict[str, tuple[TextClause, TextClause]] = {}  # by the name of the dialect
+_prepared: dict[str, tuple[str, str]] = {}  # by the name of the dialect
 
 
-def _statements(connection: Connection) -> tuple[TextClause, TextClause]:
+def _statements(connection: Connection) -> tuple[str, str]:
     name = connection.dialect.name
     if name not in _prepared:
         _prepared[name] = (_into_jobs(connection), _into_events(connection))
     return _prepared[name]
 
 
-def _into_jobs(connection: Connection) -> TextClause:
+def _into_jobs(connection: Connection) -> str:
     varying = [dialect.from_json(connection, jobs.c[name], idx) for idx, name in enumerate(_VARYING)]
     same = [dialect.given(connection, jobs.c[name]) for name in _SAME]
-    return text(  # built from names of columns, no values
+    return (  # built from names of columns, no values
         f"INSERT INTO jobs ({', '.join((*_VARYING, *_SAME))}) "  # noqa: S608
         f"SELECT {', '.join((*varying, *same))} FROM {dialect.json_rows(connection)}"
     )
 
 
-def _into_events(connection: Connection) -> TextClause:
+def _into_events(connection: Connection) -> str:
     job_id = dialect.from_json(connection, job_events.c.job_id, 0)
     at = dialect.given(connection, job_events.c.at)
-    return text(
+    return (
         "INSERT INTO job_events (job_id, type, at, data) "  # noqa: S608
         f"SELECT {job_id}, '{EventType.CREATED.value}', {at}, '{{}}' FROM {dialect.json_rows(connection)}"
     )

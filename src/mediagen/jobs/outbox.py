@@ -20,6 +20,25 @@ class Delivery:
     attempts: int  # this one included
 
 
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """How far the delivery of a job's end has come."""
+
+    state: str  # pending, delivered, or dead: given up
+    attempts: int
+    last_status: int | None  # of the answer; None when there was none
+    next_at: int | None  # when it is tried again, ms; None unless pending
+
+
+def of_job(connection: Connection, job_id: str) -> Delivered | None:
+    """Return how far the delivery has come; None when there is none."""
+    row = connection.execute(select(outbox).where(outbox.c.job_id == job_id)).one_or_none()
+    if row is None:
+        return None
+    next_at = row.next_at if row.state == "pending" else None
+    return Delivered(state=row.state, attempts=row.attempts, last_status=row.last_status, next_at=next_at)
+
+
 def any_due(connection: Connection) -> bool:
     """Tell whether a delivery is due, without writing anything."""
     query = (

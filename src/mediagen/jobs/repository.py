@@ -3,23 +3,21 @@
 `transition` is the only code that writes `state`, and `claim` the only code that gives a lease.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy import Select, bindparam, case, func, insert, select, update
 
+from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
+from mediagen.db.prepared import Prepared
 from mediagen.db.tables import idempotency_keys, jobs, webhook_outbox
 from mediagen.errors import LeaseLost
-from mediagen.jobs import events, gates, hot
+from mediagen.jobs import due, events, gates, hot
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import EventType, Job, JobRequest, Lease
 from mediagen.jobs.states import STATES_OF, TERMINAL, JobState, JobStatus
-
-WORKING = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING, JobState.STORING)
-"""States whose jobs have something bought or about to be: they go before new ones."""
-
 
 _SEIZE_MS = 60_000
 
@@ -70,23 +68,34 @@ class StoredKey:
 def insert_many(connection: Connection, new_jobs: Sequence[NewJob]) -> list[Job]:
     """Insert jobs, their first events and their idempotency keys; from the commit on they can't be lost."""
     now = now_ms(connection)
-    rows = [_row_of(new, now) for new in new_jobs]
-    hot.insert_jobs(connection, rows)
+    created = [_created(new, now) for new in new_jobs]
+    hot.insert_jobs(connection, created)
     keys = [_key_row_of(new, now) for new in new_jobs if new.request.idempotency_key is not None]
     if keys:
-        connection.execute(insert(idempotency_keys), keys)
-    return [_job_of(row) for row in rows]
+        _INSERT_KEYS.insert(connection, keys)
+    return created
+
+
+_INSERT_KEYS = Prepared(insert(idempotency_keys))
+_KEYS = Prepared(
+    select(idempotency_keys).where(
+        idempotency_keys.c.owner == bindparam("owner"),
+        idempotency_keys.c.key.in_(bindparam("keys", expanding=True)),
+    ),
+    lists=("keys",),
+)
 
 
 def keys_of(connection: Connection, owner: str, keys: Sequence[str]) -> dict[str, StoredKey]:
-    """Return the idempotency keys that were used already."""
+    """Return the idempotency keys that were used already; who brings one of them, too, waits for our commit."""
     if not keys:
         return {}
-    query = select(idempotency_keys).where(
-        idempotency_keys.c.owner == owner, idempotency_keys.c.key.in_(keys)
-    )
-    rows = connection.execute(query)
+    dialect.in_turn(connection, (f"{owner}/{key}" for key in keys))
+    rows = _KEYS.rows(connection, {"owner": owner, "keys": keys})
     return {row.key: StoredKey(request_hash=row.request_hash, job_id=row.job_id) for row in rows}
+
+
+_SOME = Prepared(select(jobs).where(jobs.c.id.in_(bindparam("ids", expanding=True))), lists=("ids",))
 
 
 def get(connection: Connection, job_id: str) -> Job | None:
@@ -96,14 +105,16 @@ def get(connection: Connection, job_id: str) -> Job | None:
 
 def get_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, Job]:
     """Return those of the jobs that exist, by id."""
-    rows = connection.execute(select(jobs).where(jobs.c.id.in_(job_ids)))
+    rows = _SOME.rows(connection, {"ids": job_ids})
     return {row.id: _job(row) for row in rows}
+
+
+_WISH = Prepared(select(jobs.c.cancel_requested_at).where(jobs.c.id == bindparam("job_id")))
 
 
 def cancel_wished(connection: Connection, job_id: str) -> bool:
     """Tell whether a client wants the job stopped, as of now; a worker's copy of the job may be older."""
-    wish = connection.execute(select(jobs.c.cancel_requested_at).where(jobs.c.id == job_id))
-    return wish.scalar_one_or_none() is not None
+    return any(wished_at is not None for wished_at in _WISH.scalars(connection, {"job_id": job_id}))
 
 
 def page(connection: Connection, where: JobFilter, *, before: str | None, limit: int) -> list[Job]:
@@ -131,6 +142,15 @@ def _filtered(where: JobFilter) -> Select[Any]:
 
 # ---------------------------------------------------------------------------------------------- claim and lease
 
+_HELD = (  # the fence: it lets nobody write but the holder of the lease, as long as it lasts
+    jobs.c.id == bindparam("of"),
+    jobs.c.lease_epoch == bindparam("epoch"),
+    jobs.c.lease_owner == bindparam("by"),
+    jobs.c.lease_until > bindparam("now"),
+)
+_RENEW = Prepared(update(jobs).where(*_HELD))
+_MOVE = Prepared(update(jobs).where(*_HELD).returning(jobs.c.webhook_url))
+
 
 def claim(
     connection: Connection, *, owner: str, limit: int, lease_ms: int, policies: Mapping[str, GatePolicy]
@@ -140,110 +160,65 @@ def claim(
     Of a provider's queued jobs as many are taken as its gate lets through, by priority, then by age. Jobs of
     providers that are not in `policies` are left alone: this process could do nothing for them.
     """
-    ids = _due_working(connection, list(policies), limit)
+    ids = due.working(connection, list(policies), limit)
     next_at: list[int] = []
-    for provider in _providers_with_queued(connection, list(policies)):
+    for provider in due.providers_with_queued(connection, list(policies)):
         free = limit - len(ids)
         if free <= 0:
             break
         gate = gates.opening(connection, provider, policies[provider])
         if gate.next_at is not None:
             next_at.append(gate.next_at)
-        found = _due_queued(connection, provider, min(free, gate.slots))
+        found = due.queued(connection, provider, min(free, gate.slots))
         if found:
             gates.take(connection, provider, len(found), policies[provider])
             ids += found
     if len(ids) < limit:
-        next_at += _next_run_at(connection, list(policies))
+        next_at += due.next_run_at(connection, list(policies))
     return Claimed(jobs=_lease(connection, ids, owner, lease_ms), next_at=min(next_at, default=None))
 
 
-def _unleased_due(now: int) -> tuple[Any, ...]:
-    return (
-        jobs.c.finished_at.is_(None),
-        jobs.c.run_at <= now,
-        # A lease that has run out belongs to a worker that is dead, or late and fenced off.
-        (jobs.c.lease_until.is_(None)) | (jobs.c.lease_until <= now),
+_TAKE = Prepared(
+    update(jobs)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        lease_owner=bindparam("by"),
+        lease_until=bindparam("until"),
+        lease_epoch=jobs.c.lease_epoch + 1,
+        claims=jobs.c.claims + 1,
     )
-
-
-def _due_working(connection: Connection, providers: Sequence[str], limit: int) -> list[str]:
-    query = (
-        select(jobs.c.id)
-        .where(*_unleased_due(now_ms(connection)))
-        .where(jobs.c.state.in_([state.value for state in WORKING]), jobs.c.provider.in_(providers))
-        .order_by(jobs.c.run_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)  # PostgreSQL: workers claim side by side; SQLite has one writer
-    )
-    return list(connection.execute(query).scalars())
-
-
-def _providers_with_queued(connection: Connection, providers: Sequence[str]) -> list[str]:
-    query = (
-        select(jobs.c.provider)
-        .where(jobs.c.state == JobState.QUEUED.value, *_unleased_due(now_ms(connection)))
-        .where(jobs.c.provider.in_(providers))
-        .distinct()
-    )
-    return sorted(connection.execute(query).scalars())
-
-
-def _due_queued(connection: Connection, provider: str, limit: int) -> list[str]:
-    if limit <= 0:
-        return []
-    query = (
-        select(jobs.c.id)
-        .where(jobs.c.state == JobState.QUEUED.value, jobs.c.provider == provider)
-        .where(*_unleased_due(now_ms(connection)))
-        .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(connection.execute(query).scalars())
-
-
-def _next_run_at(connection: Connection, providers: Sequence[str]) -> list[int]:
-    query = select(func.min(jobs.c.run_at)).where(
-        jobs.c.finished_at.is_(None),
-        jobs.c.run_at > now_ms(connection),
-        jobs.c.lease_until.is_(None),
-        jobs.c.provider.in_(providers),
-    )
-    found = connection.execute(query).scalar_one()
-    return [] if found is None else [found]
+    .returning(*jobs.c),
+    lists=("ids",),
+)
 
 
 def _lease(connection: Connection, ids: Sequence[str], owner: str, lease_ms: int) -> list[Job]:
     if not ids:
         return []
-    taken = (
-        update(jobs)
-        .where(jobs.c.id.in_(ids))
-        .values(
-            lease_owner=owner,
-            lease_until=now_ms(connection) + lease_ms,
-            lease_epoch=jobs.c.lease_epoch + 1,
-            claims=jobs.c.claims + 1,
-        )
-        .returning(*jobs.c)
-    )
-    by_id = {row.id: _job(row) for row in connection.execute(taken)}
+    values = {"ids": ids, "by": owner, "until": now_ms(connection) + lease_ms}
+    by_id = {row.id: _job(row) for row in _TAKE.rows(connection, values)}
     return [by_id[job_id] for job_id in ids]
+
+
+_SEIZE = Prepared(
+    update(jobs)
+    .where(jobs.c.id == bindparam("of"), jobs.c.state == JobState.QUEUED.value)
+    .where((jobs.c.lease_until.is_(None)) | (jobs.c.lease_until <= bindparam("now")))
+    .values(
+        lease_owner=bindparam("by"),
+        lease_until=bindparam("until"),
+        lease_epoch=jobs.c.lease_epoch + 1,
+    )
+    .returning(jobs.c.lease_epoch)
+)
 
 
 def seize(connection: Connection, job_id: str, owner: str) -> Lease | None:
     """Take the lease of a queued job that nobody holds, due or not, for one transaction of the caller's."""
     now = now_ms(connection)
-    taken = (
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED.value)
-        .where((jobs.c.lease_until.is_(None)) | (jobs.c.lease_until <= now))
-        .values(lease_owner=owner, lease_until=now + _SEIZE_MS, lease_epoch=jobs.c.lease_epoch + 1)
-        .returning(jobs.c.lease_epoch)
-    )
-    epoch = connection.execute(taken).scalar_one_or_none()
-    return None if epoch is None else Lease(job_id=job_id, owner=owner, epoch=epoch)
+    values = {"of": job_id, "by": owner, "now": now, "until": now + _SEIZE_MS}
+    taken = _SEIZE.row(connection, values)
+    return None if taken is None else Lease(job_id=job_id, owner=owner, epoch=taken.lease_epoch)
 
 
 def renew(connection: Connection, leases: Sequence[Lease], lease_ms: int) -> set[str]:
@@ -251,10 +226,20 @@ def renew(connection: Connection, leases: Sequence[Lease], lease_ms: int) -> set
     now = now_ms(connection)
     held = set()
     for lease in leases:
-        prolonged = update(jobs).where(*_fence(lease, now)).values(lease_until=now + lease_ms)
-        if connection.execute(prolonged).rowcount == 1:
+        values = {**_holder(lease, now), "lease_until": now + lease_ms}
+        if _RENEW.changed(connection, values) == 1:
             held.add(lease.job_id)
     return held
+
+
+def release_idle(connection: Connection, owner: str, running: Collection[str]) -> None:
+    """Free the leases of a worker that it does not use: all but those of the jobs that are running there.
+
+    Claims whose answer got lost and steps that ended for want of a database leave such. They count for nothing.
+    """
+    idle = (jobs.c.lease_owner == owner, jobs.c.id.not_in(running))
+    uncounted = case((jobs.c.claims > 0, jobs.c.claims - 1), else_=0)
+    connection.execute(update(jobs).where(*idle).values(lease_owner=None, lease_until=None, claims=uncounted))
 
 
 def lease_owners(connection: Connection) -> list[str]:
@@ -263,10 +248,14 @@ def lease_owners(connection: Connection) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+_RELEASE = Prepared(
+    update(jobs).where(jobs.c.lease_owner == bindparam("by")).values(lease_owner=None, lease_until=None)
+)
+
+
 def release_all(connection: Connection, owner: str) -> int:
     """Free the leases of a worker known to be dead; return how many."""
-    dead = jobs.c.lease_owner == owner
-    return connection.execute(update(jobs).where(dead).values(lease_owner=None, lease_until=None)).rowcount
+    return _RELEASE.changed(connection, {"by": owner})
 
 
 # ---------------------------------------------------------------------------------------------- transition
@@ -301,8 +290,7 @@ def transition(
         values["finished_at"] = now
     if to in TERMINAL or not keep_lease:
         values |= {"lease_owner": None, "lease_until": None}
-    moved = update(jobs).where(*_fence(lease, now)).values(values).returning(jobs.c.webhook_url)
-    row = connection.execute(moved).one_or_none()
+    row = _MOVE.row(connection, {**_holder(lease, now), **values})
     if row is None:
         raise LeaseLost(f"Job {lease.job_id} is no longer held by {lease.owner}")
     if event is not None:
@@ -311,13 +299,11 @@ def transition(
         queue_webhook(connection, lease.job_id, row.webhook_url)
 
 
-def _fence(lease: Lease, now: int) -> tuple[Any, ...]:
-    return (
-        jobs.c.id == lease.job_id,
-        jobs.c.lease_epoch == lease.epoch,
-        jobs.c.lease_owner == lease.owner,
-        jobs.c.lease_until > now,
-    )
+def _holder(lease: Lease, now: int) -> dict[str, Any]:
+    return {"of": lease.job_id, "by": lease.owner, "epoch": lease.epoch, "now": now}
+
+
+_INSERT_WEBHOOK = Prepared(insert(webhook_outbox))
 
 
 def queue_webhook(connection: Connection, job_id: str, url: str) -> None:
@@ -331,7 +317,7 @@ def queue_webhook(connection: Connection, job_id: str, url: str) -> None:
         "attempts": 0,
         "next_at": now_ms(connection),
     }
-    connection.execute(insert(webhook_outbox).values(row))
+    _INSERT_WEBHOOK.insert(connection, [row])
 
 
 # ---------------------------------------------------------------------------------------------- rows
@@ -341,41 +327,43 @@ KEY_LIFETIME_MS = 7 * 86_400_000
 """How long an idempotency key is kept at least; clients retry within hours."""
 
 
-def _row_of(new: NewJob, now: int) -> dict[str, Any]:
+def _created(new: NewJob, now: int) -> Job:
     request = new.request
-    return {
-        "id": new.id,
-        "owner": request.owner,
-        "state": JobState.QUEUED.value,
-        "provider": request.provider,
-        "model": request.model,
-        "prompt": request.prompt,
-        "parameters": dict(request.parameters),
-        "metadata": dict(request.metadata),
-        "webhook_url": request.webhook_url,
-        "priority": request.priority,
-        "retry_of": request.retry_of,
-        "secret": new.secret,
-        "run_at": now,
-        "attempt": 0,
-        "max_attempts": new.max_attempts,
-        "tries": 0,
-        "claims": 0,
-        "lease_epoch": 0,
-        "lease_owner": None,
-        "lease_until": None,
-        "cancel_requested_at": None,
-        "expires_at": now + new.expiry_ms,
-        "progress": None,
-        "note": "",
-        "output_count": 0,
-        "error_code": None,
-        "error_message": None,
-        "created_at": now,
-        "started_at": None,
-        "updated_at": now,
-        "finished_at": None,
-    }
+    return Job.of(
+        {
+            "id": new.id,
+            "owner": request.owner,
+            "state": JobState.QUEUED,
+            "provider": request.provider,
+            "model": request.model,
+            "prompt": request.prompt,
+            "parameters": request.parameters,
+            "metadata": request.metadata,
+            "webhook_url": request.webhook_url,
+            "priority": request.priority,
+            "retry_of": request.retry_of,
+            "secret": new.secret,
+            "run_at": now,
+            "attempt": 0,
+            "max_attempts": new.max_attempts,
+            "tries": 0,
+            "claims": 0,
+            "lease_epoch": 0,
+            "lease_owner": None,
+            "lease_until": None,
+            "cancel_requested_at": None,
+            "expires_at": now + new.expiry_ms,
+            "progress": None,
+            "note": "",
+            "output_count": 0,
+            "error_code": None,
+            "error_message": None,
+            "created_at": now,
+            "started_at": None,
+            "updated_at": now,
+            "finished_at": None,
+        }
+    )
 
 
 def _key_row_of(new: NewJob, now: int) -> dict[str, Any]:
@@ -388,9 +376,10 @@ def _key_row_of(new: NewJob, now: int) -> dict[str, Any]:
     }
 
 
-def _job(row: Row[Any]) -> Job:
-    return _job_of(row._asdict())
+_COLUMNS = tuple(column.name for column in jobs.c)
 
 
-def _job_of(values: Mapping[str, Any]) -> Job:
-    return Job(**{**values, "state": JobState(values["state"])})
+def _job(row: Iterable[Any]) -> Job:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["state"] = JobState(values["state"])
+    return Job.of(values)

@@ -13,18 +13,20 @@ from mediagen.clock import Clock
 from mediagen.db.batch import Batcher
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import Conflict, KeyReused, NotFound
-from mediagen.jobs import calls, events, repository, stats, wishes
+from mediagen.jobs import calls, events, hour, outbox, repository, stats, wishes
 from mediagen.jobs.feed import Feed
+from mediagen.jobs.hour import Hour
 from mediagen.jobs.model import OWNER, CallRecord, EventType, Job, JobEvent, JobRequest
 from mediagen.jobs.repository import JobFilter, NewJob, StoredKey
 from mediagen.jobs.states import TERMINAL, JobState
 from mediagen.jobs.stats import Stats
-from mediagen.jobs.validation import InputChecker, check_storable
+from mediagen.jobs.validation import InputChecker, check_storable, check_webhook
 from mediagen.providers import Registry
 from mediagen.settings import Settings
 from mediagen.storages.base import Storage
 
-_ACCEPTS = 256  # submits that share one statement at most
+_BATCH = 256  # submits, or looks, that share one statement at most
+_UNKNOWN = "Job not found"
 _EVENTS = 1000  # of one job, shown at most
 # Checked for every dialect, also for one that reads its requests in a way of its own.
 _ASKED = ("prompt", "model", "parameters", "metadata", "webhook_url", "idempotency_key")
@@ -66,6 +68,8 @@ class JobDetail(JobView):
 
     events: Sequence[JobEvent]
     calls: Sequence[CallRecord]
+    ahead: int | None  # queued jobs that are sent before it, when it is queued
+    delivery: outbox.Delivered | None  # of its webhook, once it has ended
 
 
 class JobService:
@@ -90,7 +94,8 @@ class JobService:
         self._settings = settings
         self._storage = storage
         self._inputs = InputChecker()
-        self._accepts = Batcher[NewJob, Submitted](self._accept, _ACCEPTS)
+        self._accepts = Batcher[NewJob, Submitted](self._accept, _BATCH)
+        self._looks = Batcher[str, JobView](self._look, _BATCH)
 
     # ------------------------------------------------------------------------------------------ submit
 
@@ -106,8 +111,9 @@ class JobService:
         return submitted
 
     def _request_of(self, submission: Submission) -> JobRequest:
-        for name in _ASKED:
-            check_storable(getattr(submission, name), name)
+        check_storable({name: getattr(submission, name) for name in _ASKED})
+        if submission.webhook_url is not None:
+            check_webhook(submission.webhook_url, allow_private=self._settings.webhook_allow_private)
         model = submission.model or self._providers.default_model
         provider = self._providers.of_model(model)
         schema = provider.schema_of(model)
@@ -142,7 +148,11 @@ class JobService:
 
     async def get(self, job_id: str) -> JobView:
         """Return a job. Raises `NotFound`."""
-        return await self._db.read(lambda connection: _view(connection, job_id))
+        return await self._looks.add(job_id)
+
+    async def _look(self, job_ids: Sequence[str]) -> Sequence[JobView | Exception]:
+        found = await self._db.read(lambda connection: _views(connection, job_ids))
+        return [found.get(job_id) or NotFound(_UNKNOWN) for job_id in job_ids]
 
     async def detail(self, job_id: str) -> JobDetail:
         """Return a job with its timeline and calls. Raises `NotFound`."""
@@ -154,6 +164,8 @@ class JobService:
                 artifacts=view.artifacts,
                 events=events.after(connection, 0, limit=_EVENTS, job_id=job_id),
                 calls=calls.history(connection, [job_id]).get(job_id, []),
+                ahead=stats.ahead_of(connection, view.job),
+                delivery=outbox.of_job(connection, job_id),
             )
 
         return await self._db.read(look)
@@ -172,9 +184,22 @@ class JobService:
         """Return the numbers of this moment."""
         return await self._db.read(lambda connection: stats.collect(connection, owner))
 
+    async def hour(self, owner: str = OWNER) -> Hour:
+        """Return what the last hour brought, minute by minute."""
+        names = [provider.name for provider in self._providers]
+        return await self._db.read(lambda connection: hour.collect(connection, owner, names))
+
+    async def typical_ms(self, owner: str = OWNER) -> Mapping[str, int]:
+        """Return by model how long its last jobs took, from the first call to the end."""
+        return await self._db.read(lambda connection: stats.typical_ms(connection, owner))
+
     def follow(self, *, job_id: str | None = None, after: int | None = None) -> AsyncIterator[JobEvent]:
         """Yield events as they happen, of one job or of all, those after the id `after` first."""
         return self._feed.follow(after=after, job_id=job_id)
+
+    async def newest_event_id(self) -> int:
+        """Return the id of the newest event, 0 when there is none."""
+        return await self._db.read(events.last_id)
 
     async def wait(self, job_id: str) -> JobView:
         """Return the job once it has finished. Raises `NotFound`."""
@@ -206,10 +231,11 @@ class JobService:
         self._broker.ring(job_id)
         return view
 
-    async def retry(self, job_id: str) -> Submitted:
+    async def retry(self, job_id: str, *, idempotency_key: str | None = None) -> Submitted:
         """Submit the same request again as a new job; finished jobs are immutable.
 
-        Raises `NotFound`, and `Conflict` unless the job failed or was canceled.
+        The same idempotency key gives the same new job. Raises `NotFound`, `KeyReused`, and `Conflict` unless
+        the job failed or was canceled.
         """
         job = (await self.get(job_id)).job
         if job.state not in (JobState.FAILED, JobState.CANCELED):
@@ -224,6 +250,7 @@ class JobService:
             priority=job.priority,
             owner=job.owner,
             retry_of=job.id,
+            idempotency_key=idempotency_key,
         )
         submitted = await self._accepts.add(self._new_job(request))
         self._broker.ring(submitted.job.id)
@@ -289,7 +316,7 @@ def _key(new: NewJob) -> tuple[str, str] | None:
 
 def _hash(request: JobRequest) -> str:
     """Return what tells two requests apart: all that the client asked for, in one canonical form."""
-    asked = replace(request, idempotency_key=None, retry_of=None)
+    asked = replace(request, idempotency_key=None)
     canonical = json.dumps(asked.__dict__, sort_keys=True, separators=(",", ":"), default=dict)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -297,10 +324,19 @@ def _hash(request: JobRequest) -> str:
 def _existing(connection: Connection, job_id: str) -> Job:
     job = repository.get(connection, job_id)
     if job is None:
-        raise NotFound("Job not found")
+        raise NotFound(_UNKNOWN)
     return job
 
 
 def _view(connection: Connection, job_id: str) -> JobView:
-    job = _existing(connection, job_id)
-    return JobView(job=job, artifacts=artifact_rows.of_jobs(connection, [job_id]).get(job_id, []))
+    view = _views(connection, [job_id]).get(job_id)
+    if view is None:
+        raise NotFound(_UNKNOWN)
+    return view
+
+
+def _views(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobView]:
+    """Return those of the jobs that exist, by id."""
+    jobs = repository.get_many(connection, job_ids)  # first: what has ended then has its artifacts
+    artifacts = artifact_rows.of_jobs(connection, job_ids)
+    return {job_id: JobView(job=job, artifacts=artifacts.get(job_id, ())) for job_id, job in jobs.items()}

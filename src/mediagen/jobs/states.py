@@ -98,3 +98,6 @@ CALL_MOVES: Mapping[CallState, frozenset[CallState]] = {
 
 LIVE_CALLS = frozenset({_C.INTENT, _C.UNKNOWN, _C.ACCEPTED})
 """A job has at most one call in these states."""
+
+IN_FLIGHT = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING, JobState.STORING)
+"""The states of a job that was sent to its provider and has not ended."""

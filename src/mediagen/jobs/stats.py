@@ -1,15 +1,17 @@
 """SQL that counts: what the queue holds, how fast jobs end, which workers live."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, tuple_, update
 
 from mediagen.artifacts.repository import bytes_kept
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import jobs, workers
 from mediagen.jobs.gates import Pause, pauses
+from mediagen.jobs.model import Job
 from mediagen.jobs.states import STATUS_OF, JobState, JobStatus
 
 WINDOW_MS = 3_600_000
@@ -17,6 +19,8 @@ ALIVE_MS = 15_000
 """A worker that was not seen for so long is taken for dead."""
 
 _SAMPLES = 2_000
+_MOST_AHEAD = 1_000
+_LATELY = 500  # jobs whose durations tell what is usual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +102,34 @@ def _durations(connection: Connection, owner: str, since: int) -> list[int]:
         .limit(_SAMPLES)
     )
     return sorted(connection.execute(query).scalars())
+
+
+def ahead_of(connection: Connection, job: Job) -> int | None:
+    """Count the queued jobs that the provider gets before this one, up to a bound; None unless it is queued."""
+    if job.state is not JobState.QUEUED:
+        return None
+    earlier = or_(
+        jobs.c.priority > job.priority,
+        and_(jobs.c.priority == job.priority, tuple_(jobs.c.run_at, jobs.c.id) < (job.run_at, job.id)),
+    )
+    queued = (jobs.c.state == JobState.QUEUED.value, jobs.c.provider == job.provider)
+    bounded = select(jobs.c.id).where(*queued, earlier).limit(_MOST_AHEAD).subquery()
+    return int(connection.execute(select(func.count()).select_from(bounded)).scalar_one())
+
+
+def typical_ms(connection: Connection, owner: str) -> dict[str, int]:
+    """Return by model the median time that the last jobs took from their first call to their end."""
+    query = (
+        select(jobs.c.model, jobs.c.finished_at - jobs.c.started_at)
+        .where(jobs.c.owner == owner, jobs.c.state == JobState.SUCCEEDED.value)
+        .order_by(jobs.c.id.desc())
+        .limit(_LATELY)
+    )
+    taken: defaultdict[str, list[int]] = defaultdict(list)
+    for model, duration in connection.execute(query):
+        if duration is not None:
+            taken[model].append(duration)
+    return {model: median_low(durations) for model, durations in taken.items()}
 
 
 def _errors(connection: Connection, owner: str, since: int) -> dict[str, int]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from mediagen.errors import InvalidRequest
+from mediagen.addresses import check_port, is_ip_address, is_public, parse_url
+from mediagen.errors import FetchBlocked, InvalidRequest
 
 _MOST = 20  # complaints in one answer
 _SHOWN = 200  # characters of a complaint, or of the path that it is about
@@ -14,8 +15,30 @@ _DEPTH = 64
 _INT = 2**63
 
 
-def check_storable(value: Any, path: str = "", depth: int = 0) -> None:
+def check_storable(value: Any, path: str = "") -> None:
     """Raise `InvalidRequest` for a JSON value that not every database keeps and gives back as it came."""
+    if not _is_plain(value, 0):
+        _check(value, path, 0)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Tell whether the value is surely storable: most are, and this takes less than half of finding a fault."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() and "\x00" not in value
+    if value is None or kind is bool:
+        return True
+    if kind is int:
+        return bool(-_INT <= value < _INT)
+    if kind is dict and depth < _DEPTH:
+        for name, item in value.items():  # noqa: SIM110  a generator takes twice as long
+            if not (_is_plain(name, 0) and _is_plain(item, depth + 1)):
+                return False
+        return True
+    return False
+
+
+def _check(value: Any, path: str, depth: int) -> None:
     match value:
         case str():
             check_text(value, path)
@@ -34,11 +57,11 @@ def check_storable(value: Any, path: str = "", depth: int = 0) -> None:
 def _check_parts(value: list[Any] | Mapping[str, Any], path: str, depth: int) -> None:
     if isinstance(value, list):
         for idx, item in enumerate(value):
-            check_storable(item, f"{path}.{idx}" if path else str(idx), depth)
+            _check(item, f"{path}.{idx}" if path else str(idx), depth)
         return
     for name, item in value.items():
         check_text(name, path or "body")
-        check_storable(item, f"{path}.{name}" if path else name, depth)
+        _check(item, f"{path}.{name}" if path else name, depth)
 
 
 def check_text(text: str, path: str) -> None:
@@ -49,6 +72,22 @@ def check_text(text: str, path: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise _unstorable(path, "contains half a character (a lone surrogate)") from error
+
+
+def check_webhook(url: str, *, allow_private: bool) -> None:
+    """Raise `InvalidRequest` for an address that can't be rung whatever its name resolves to."""
+    try:
+        target = parse_url(url)
+        if not allow_private:
+            check_port(target)
+            host = target.host or ""
+            if target.scheme != "https":
+                raise FetchBlocked("it must be https")
+            if host == "localhost" or (is_ip_address(host) and not is_public(host)):
+                raise FetchBlocked(f"{host!r} is private")
+    except FetchBlocked as error:
+        text = f"{error} (WEBHOOK_ALLOW_PRIVATE allows http, private addresses and other ports)"
+        raise InvalidRequest(f"webhook_url: {text}", {"webhook_url": text}) from error
 
 
 def _unstorable(path: str, what: str) -> InvalidRequest:

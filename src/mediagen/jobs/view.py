@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from mediagen.artifacts.model import Artifact, ThumbnailState
 from mediagen.jobs.model import CallRecord, Job, JobEvent
+from mediagen.jobs.outbox import Delivered
 from mediagen.jobs.service import JobDetail, JobView
 from mediagen.jobs.states import JobState
 
@@ -25,6 +27,7 @@ class Links:
         return f"{self.base_url}{path}"
 
 
+@lru_cache(256)  # jobs of one moment share it, and most have three of the same
 def timestamp(ms: int | None) -> str | None:
     """Return RFC 3339 in UTC with milliseconds."""
     if ms is None:
@@ -76,6 +79,8 @@ def detail_json(detail: JobDetail, links: Links) -> dict[str, Any]:
         **job_json(detail, links),
         "timeline": [event_json(event) for event in detail.events],
         "attempts": [_call_json(call) for call in detail.calls],
+        "ahead": detail.ahead,
+        "delivery": None if detail.delivery is None else _delivery_json(detail.delivery),
         "cost": {"usd": sum(costs) / 1_000_000 if costs else None, "calls": _charged(detail.calls)},
     }
 
@@ -136,6 +141,15 @@ def _call_json(call: CallRecord) -> dict[str, Any]:
         "cost_usd": None if call.cost_micros is None else call.cost_micros / 1_000_000,
         "created_at": timestamp(call.created_at),
         "finished_at": timestamp(call.finished_at),
+    }
+
+
+def _delivery_json(delivery: Delivered) -> dict[str, Any]:
+    return {
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "last_status": delivery.last_status,
+        "next_try_at": timestamp(delivery.next_at),
     }
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, literal, select, update
 
 from mediagen.db.engine import Connection, now_ms
+from mediagen.db.prepared import Prepared
 from mediagen.db.tables import artifacts, idempotency_keys, job_events, jobs, trash, webhook_outbox
 from mediagen.jobs import events
 from mediagen.jobs.model import EventType, Job, Lease
@@ -32,15 +33,17 @@ def request_cancel(connection: Connection, job: Job) -> None:
         transition(connection, lease, JobState.CANCELED, event=EventType.CANCELED, note="")
 
 
+_RING = Prepared(
+    update(jobs)
+    .where(jobs.c.id == bindparam("of"), jobs.c.run_at > bindparam("now"))
+    .where(jobs.c.state.in_([literal(state.value) for state in (JobState.WAITING, JobState.RECONCILING)]))
+    .values(run_at=bindparam("now"))
+)
+
+
 def ring(connection: Connection, job_id: str) -> None:
     """Make a job that waits for its provider due now. Changes nothing else: a doorbell, not a fact."""
-    now = now_ms(connection)
-    states = [JobState.WAITING.value, JobState.RECONCILING.value]
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.state.in_(states), jobs.c.run_at > now)
-        .values(run_at=now)
-    )
+    _RING.changed(connection, {"of": job_id, "now": now_ms(connection)})
 
 
 def put_back(connection: Connection, leases: Sequence[Lease], pause_ms: int) -> None:

@@ -34,6 +34,7 @@ class Capabilities:
     dedupe: Dedupe
     billed: bool  # whether a create costs money
     synchronous: bool = False  # create answers only when the generation has ended; there is no get
+    rings: bool = False  # it calls Call.webhook_url when the generation has begun and when it has ended
     lists: bool = False  # follow() looks at many calls with one request
     creates_per_s: float | None = None  # default rate limit of creates; None takes the setting's
     max_in_flight: int | None = None  # calls at a time; None for no limit

@@ -193,7 +193,7 @@ class ReplicateProvider(Provider):
     name = "replicate"
     connect_with = "REPLICATE_API_TOKEN"
     takes_any_model = True
-    capabilities = Capabilities(dedupe=Dedupe.RECONCILE, billed=True, lists=True)
+    capabilities = Capabilities(dedupe=Dedupe.RECONCILE, billed=True, rings=True, lists=True)
 
     def __init__(self, context: ProviderContext, settings: ReplicateSettings) -> None:
         super().__init__(context)

@@ -1,14 +1,23 @@
 """What a storage is: a place where artifact bytes lie for good. Knows nothing of jobs or databases."""
 
+import os
 import re
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*)*(\.[a-z0-9]{1,5})?")
 """Keys are made by us, never from what a user wrote."""
+
+WAITING = "fetched-"
+"""How the names of temporary files begin that wait for a storage that is away, however long."""
+
+TEMP_MAX_AGE_S = 24 * 3600.0
+"""No download takes a day: what is older was left by a process that died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +67,10 @@ class Storage(ABC):
     async def check(self) -> str:
         """Write, read and delete a small file; return a short sentence. Raises `Unavailable`."""
 
+    async def link(self, key: str) -> str | None:
+        """Return an address at which the storage itself serves the file for a short time; None: read it here."""
+        return None
+
     async def demand_room(self) -> None:
         """Raise `StorageFull` when the output of one more job may not fit. Cheap enough for every submit."""
         return
@@ -65,3 +78,16 @@ class Storage(ABC):
     async def close(self) -> None:
         """Free connections. Idempotent."""
         return
+
+
+def clear_old_files(temp_dir: Path) -> None:
+    """Remove temporary files that processes left which died; not those that wait for the storage."""
+    os.utime(temp_dir)  # asks the file system for the time: a network disk need not share our clock
+    oldest = temp_dir.stat().st_mtime - TEMP_MAX_AGE_S
+    with os.scandir(temp_dir) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # another process clears too
+                status = entry.stat(follow_symlinks=False)
+                is_old = stat.S_ISREG(status.st_mode) and status.st_mtime < oldest
+                if is_old and not entry.name.startswith(WAITING):
+                    os.unlink(entry.path)

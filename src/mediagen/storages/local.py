@@ -18,15 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mediagen.errors import Conflict, NotFound, SettingsError, StorageFull, Unavailable
-from mediagen.storages.base import KEY_PATTERN, Storage, StoredFile
+from mediagen.storages.base import KEY_PATTERN, Storage, StoredFile, clear_old_files
 
 WHOLE_READ_BYTES = 4 * 1024**2
 """Up to here a read is one read: with 64 KB pieces the same file is served at a fifth of the speed."""
 
 CHUNK_BYTES = 1024**2
-
-TEMP_MAX_AGE_S = 24 * 3600.0
-"""No download takes a day: what is older was left by a process that died."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -54,6 +51,7 @@ class LocalStorage(Storage):
         self.min_free_bytes = min_free_bytes
         self._free = 0
         self._room_due = 0.0  # monotonic
+        self._measuring = asyncio.Lock()
 
     async def start(self) -> None:
         await asyncio.to_thread(self._start)
@@ -98,10 +96,11 @@ class LocalStorage(Storage):
         return f"writable, {free / 1024**3:.1f} GiB free"
 
     async def demand_room(self) -> None:
-        now = time.monotonic()
-        if now >= self._room_due:
-            self._room_due = now + _ROOM_FRESH_S
-            self._free = await self.free_bytes()
+        if time.monotonic() >= self._room_due:
+            async with self._measuring:  # those who come meanwhile wait: what was known before is out of date
+                if time.monotonic() >= self._room_due:
+                    self._free = await self.free_bytes()
+                    self._room_due = time.monotonic() + _ROOM_FRESH_S
         if self._free < self.min_free_bytes:
             raise StorageFull(
                 f"The disk of STORAGE_PATH has {self._free // 2**20} MiB free, less than "
@@ -118,7 +117,7 @@ class LocalStorage(Storage):
     def _start(self) -> None:
         try:
             self._create()
-            self._clear_old_temp_files()
+            clear_old_files(self.temp_dir)
             tempfile.TemporaryFile(dir=self.temp_dir).close()
         except OSError as error:
             if error.errno in _DISK_FULL:  # no wrong setting, and what is stored can still be read
@@ -133,16 +132,6 @@ class LocalStorage(Storage):
         for folder in reversed(missing):
             folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
             _flush_folder(folder.parent)
-
-    def _clear_old_temp_files(self) -> None:
-        os.utime(self.temp_dir)  # asks the file system for the time: a network disk need not share our clock
-        oldest = self.temp_dir.stat().st_mtime - TEMP_MAX_AGE_S
-        with os.scandir(self.temp_dir) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # another process clears too
-                    status = entry.stat(follow_symlinks=False)
-                    if filemode.S_ISREG(status.st_mode) and status.st_mtime < oldest:
-                        os.unlink(entry.path)
 
     def _put(self, key: str, file: Path) -> None:
         path = self._path(key)

@@ -5,12 +5,15 @@ with one event loop that holds thousands of jobs at the provider. The only task 
 """
 
 import asyncio
+import logging
+import os
+import signal
 import threading
 from concurrent.futures import Future
 from typing import Any
 
 import structlog
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 
 from mediagen.brokers.celery import RING, celery_app
 from mediagen.runtime import Runtime, celery_url
@@ -45,6 +48,7 @@ class Engine(threading.Thread):
                 self.started.set_exception(error)
             else:
                 log.exception("engine.crashed")
+                os.kill(os.getpid(), signal.SIGTERM)  # what supervises the process starts it again
 
     async def _work(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -78,10 +82,9 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
     def start(self, parent: Any) -> None:
         global _engine
-        set_up_logging(debug=load_settings().debug)
         _engine = Engine()
         _engine.start()
-        _engine.started.result(_START_S)
+        _engine.started.result(_START_S + load_settings().start_wait_s)
 
     def stop(self, parent: Any) -> None:
         if _engine is not None:
@@ -92,6 +95,17 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
 
 app.steps["worker"].add(EngineStep)
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]  # celery has no types
+def log_as_everywhere(loglevel: int, **_: object) -> None:
+    """Log as the server does; `--loglevel` holds for Celery's own words.
+
+    Celery's own set-up would take stderr away, and drop what the engine writes there.
+    """
+    set_up_logging(debug=load_settings().debug)
+    for name in ("celery", "kombu"):
+        logging.getLogger(name).setLevel(loglevel)
 
 
 @app.task(name=RING)  # type: ignore[untyped-decorator]  # celery has no types

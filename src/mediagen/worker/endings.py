@@ -24,6 +24,9 @@ BUSY_PAUSE_S = 1.0
 LIMITED_PAUSE_S = 5.0
 """Pause after a 429 that does not say how long."""
 
+_RUNG_LEAST_S, _RUNG_MOST_S = 5.0, 60.0
+"""Pauses between looks at a call whose provider rings when it has ended."""
+
 WAIT_REASONS = {
     RejectReason.RATE_LIMITED: "it limits how fast we may ask",
     RejectReason.BUSY: "it is busy",
@@ -118,7 +121,6 @@ def _tried_long_enough(connection: Connection, ports: Ports, job: Job) -> bool:
 def _wait_for_provider(connection: Connection, ports: Ports, job: Job, outcome: Rejected) -> None:
     unreachable = outcome.reason is RejectReason.UNREACHABLE
     pause_ms = _pause_ms(ports, job, outcome)
-    gates.pause(connection, job.provider, for_ms=pause_ms, reason=outcome.message)
     back_to_queue(
         connection,
         job,
@@ -127,6 +129,7 @@ def _wait_for_provider(connection: Connection, ports: Ports, job: Job, outcome: 
         detail=outcome.message,
         tries=job.tries + 1 if unreachable else job.tries,
     )
+    gates.pause(connection, job.provider, for_ms=pause_ms, reason=outcome.message)
 
 
 def _pause_ms(ports: Ports, job: Job, outcome: Rejected) -> int:
@@ -204,7 +207,7 @@ def park(connection: Connection, job: Job, record: CallRecord) -> None:
 
 def unknown(connection: Connection, job: Job, message: str) -> None:
     """End a job of which nobody can tell whether it was bought. It is not bought again."""
-    call = calls.live(connection, job.id)
+    call = calls.live(connection, job.id, lock=True)
     if call is not None and call.provider_ref is not None:  # a webhook told in the meantime
         look_again(connection, job, 0)
         return
@@ -286,6 +289,19 @@ def _again_or_fail(connection: Connection, ports: Ports, job: Job, code: str, me
     return JobState.QUEUED
 
 
+def look_after_s(ports: Ports, provider: Provider, record: CallRecord, elapsed_s: float) -> float:
+    """Return the pause before the next look at a running call; where the provider rings, looks are for lost rings.
+
+    Then they come when the time that has passed has doubled, so that a lost ring at most doubles the wait.
+    """
+    usual_s = provider.look_again_s(elapsed_s)
+    if not provider.capabilities.rings or ports.webhook_url(provider.name, record.id) is None:
+        return usual_s
+    until_deadline_s = (record.deadline_at - record.created_at) / 1000 - elapsed_s
+    seldom_s = min(_RUNG_MOST_S, max(_RUNG_LEAST_S, elapsed_s), max(0.0, until_deadline_s))
+    return max(usual_s, seldom_s)
+
+
 def still_running(
     connection: Connection,
     ports: Ports,
@@ -307,7 +323,7 @@ def still_running(
         connection,
         job.lease,
         JobState.WAITING,
-        run_at=later(connection, provider.look_again_s(elapsed_s)),
+        run_at=later(connection, look_after_s(ports, provider, record, elapsed_s)),
         event=EventType.PROGRESS if moved else None,
         data={"progress": prediction.progress},
         progress=prediction.progress if prediction.progress is not None else job.progress,

@@ -1,6 +1,7 @@
 """Looks at accepted calls, shared: looks that come at the same time cost one list request, not one each."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mediagen.errors import ProviderError
@@ -14,10 +15,11 @@ _Waiting = list[tuple[Call, "asyncio.Future[Prediction]"]]
 
 
 class Looks:
-    """Collects looks for a few milliseconds and asks once. One instance per worker."""
+    """Asks at once when it is quiet; else collects looks for a few milliseconds. One instance per worker."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, _Waiting] = {}
+        self._asking: Counter[str] = Counter()  # requests on their way, by provider
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, provider: Provider, call: Call) -> Prediction:
@@ -37,10 +39,14 @@ class Looks:
         task.add_done_callback(self._tasks.discard)
 
     async def _ask(self, provider: Provider) -> None:
-        await asyncio.sleep(_TOGETHER_S)
+        await asyncio.sleep(_TOGETHER_S if self._asking[provider.name] else 0)
         waiting = self._waiting.pop(provider.name)
         pages = [waiting[start : start + _MOST] for start in range(0, len(waiting), _MOST)]
-        await asyncio.gather(*(_look(provider, page) for page in pages))
+        self._asking[provider.name] += 1
+        try:
+            await asyncio.gather(*(_look(provider, page) for page in pages))
+        finally:
+            self._asking[provider.name] -= 1
 
 
 async def _look(provider: Provider, page: _Waiting) -> None:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -57,7 +58,8 @@ class Worker:
         self._config = config
         self._wait = wait
         self._ring = ring
-        self._running: dict[str, tuple[Job, asyncio.Task[None]]] = {}
+        self._running: dict[str, tuple[Job, asyncio.Task[bool]]] = {}
+        self._cut_off = False  # the database was away: leases may be held that nobody here uses
         self._stopping = False
 
     @property
@@ -70,7 +72,7 @@ class Worker:
         watching = asyncio.create_task(self._watch(), name="cancel wishes")
         try:
             while not self._stopping:
-                await self._wait(await self._drain())
+                await self._wait(await self._look())
         finally:
             await self._finish()
             for task in (tending, watching):
@@ -87,13 +89,23 @@ class Worker:
         """Look for due jobs now."""
         self._ring()
 
+    async def _look(self) -> float:
+        """Take what is due; return seconds until the next look. No error ends the worker."""
+        try:
+            return await self._drain()
+        except Exception:
+            log.exception("worker.crashed")
+            self._cut_off = True
+            return _UNAVAILABLE_S
+
     async def _drain(self) -> float:
         """Claim until nothing more is due or there is no room; return seconds until the next look."""
         while (room := self._config.concurrency - len(self._running)) > 0:
             try:
-                claimed = await self._ports.db.transact(lambda c: self._claim(c, room))
+                claimed = await self._claim(room)
             except Unavailable as error:
                 log.warning("worker.database_unavailable", reason=str(error))
+                self._cut_off = True
                 return _UNAVAILABLE_S
             waiting = self._waiting_suspects(claimed.jobs)
             for job in claimed.jobs:
@@ -116,14 +128,22 @@ class Worker:
             with suppress(Unavailable):  # then the leases run out
                 await self._ports.db.transact(lambda c: wishes.put_back(c, leases, _SUSPECT_PAUSE_MS))
 
-    def _claim(self, connection: Connection, room: int) -> repository.Claimed:
-        return repository.claim(
-            connection,
-            owner=self.name,
-            limit=room,
-            lease_ms=self._lease_ms,
-            policies=self._config.policies,
-        )
+    async def _claim(self, room: int) -> repository.Claimed:
+        cut_off, self._cut_off = self._cut_off, False
+        running = list(self._running)
+
+        def write(connection: Connection) -> repository.Claimed:
+            if cut_off:
+                repository.release_idle(connection, self.name, running)
+            return repository.claim(
+                connection,
+                owner=self.name,
+                limit=room,
+                lease_ms=self._lease_ms,
+                policies=self._config.policies,
+            )
+
+        return await self._ports.db.transact(write)
 
     @property
     def _lease_ms(self) -> int:
@@ -141,21 +161,28 @@ class Worker:
         self._running[job.id] = (job, task)
         task.add_done_callback(lambda done: self._ended(job, done))
 
-    async def _step(self, job: Job) -> None:
+    async def _step(self, job: Job) -> bool:
+        """Take the job's next step; return whether the database went away under it, so that its lease may be held."""
         structlog.contextvars.bind_contextvars(job_id=job.id, state=job.state.value)
         try:
             await steps.run(self._ports, job)
         except LeaseLost as error:
             log.info("step.lease_lost", reason=str(error))
+        except Unavailable as error:
+            log.warning("step.cut_off", reason=str(error))
+            return True
         except MediagenError as error:
             log.warning("step.failed", reason=str(error))
         except Exception:
             # A defect of ours: the lease runs out, the job is tried again, and it ends as poisoned at the latest.
             log.exception("step.crashed")
+        return False
 
-    def _ended(self, job: Job, task: "asyncio.Task[None]") -> None:
+    def _ended(self, job: Job, task: "asyncio.Task[bool]") -> None:
         if self._running.get(job.id, (None, None))[1] is task:
             del self._running[job.id]
+        # Not earlier: a claim in between would still see the job at work, and leave its lease alone.
+        self._cut_off |= not task.cancelled() and task.result()
         self._ring()
 
     async def _finish(self) -> None:
@@ -172,8 +199,7 @@ class Worker:
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(self._config.lease_s / 3)
-            with suppress(Unavailable):
-                await self._renew()
+            await _attempt(self._renew)
 
     async def _renew(self) -> None:
         held = {job.id: (job, task) for job, task in self._running.values()}
@@ -191,8 +217,7 @@ class Worker:
             await asyncio.sleep(_WATCH_S)
             held = [job for job, _ in self._running.values() if self._holds(job)]
             if held:
-                with suppress(MediagenError):
-                    await self._pass_on([job.id for job in held])
+                await _attempt(partial(self._pass_on, [job.id for job in held]))
 
     def _holds(self, job: Job) -> bool:
         provider = self._ports.providers.get(job.provider)
@@ -209,6 +234,15 @@ class Worker:
         record = await self._ports.db.read(lambda c: calls.live(c, job.id))
         if provider is not None and record is not None:
             await provider.cancel(steps.call_of(self._ports, provider, job, record))
+
+
+async def _attempt(act: Callable[[], Awaitable[None]]) -> None:
+    """Do what is done again in a moment anyway; an error that nobody foresaw is said."""
+    try:
+        with suppress(MediagenError):
+            await act()
+    except Exception:
+        log.exception("worker.crashed")
 
 
 def host_name() -> str:

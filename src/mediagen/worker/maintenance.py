@@ -19,6 +19,8 @@ _BEAT_S = 5.0
 _RESCUE_S = 1.0
 _HOUSEKEEPING_S = 30.0
 _LOOK_S = 5.0  # for thumbnails and webhooks that another process left
+_BURST_S = 0.05  # so many commits are one look
+_REST_S = 1.0  # after a failure, however many commits there are: the next try would fail, too
 
 Chore = Callable[[], Awaitable[object]]
 
@@ -61,12 +63,12 @@ class Maintenance:
         bell = self._committed[name]
         while True:
             bell.clear()
-            while await _attempt(chore):
+            while done := await _attempt(chore):
                 pass
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):  # wait_for() loses a cancellation that meets a ring
                     await bell.wait()
-            await asyncio.sleep(0.05)  # a burst of commits is one look
+            await asyncio.sleep(_REST_S if done is None else _BURST_S)
 
     async def _every(self, seconds: float, chore: Chore) -> None:
         while True:
@@ -101,7 +103,7 @@ def _expire(connection: Connection) -> None:
 
 
 async def _attempt(chore: Chore) -> object:
-    """Run a chore; a failure is logged and tried again at the next turn."""
+    """Run a chore and return what it did; None when it failed, which is logged, and tried again at the next turn."""
     try:
         return await chore()
     except MediagenError as error:

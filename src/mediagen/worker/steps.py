@@ -12,8 +12,10 @@ The protocol and its proof: docs/explanation/never-pay-twice.md.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import FetchError, LeaseLost, PredictionGone, ProviderError, Unavailable
 from mediagen.jobs import calls, events, gates
@@ -122,17 +124,15 @@ async def _accepted(
     def write(connection: Connection) -> JobState | None:
         if calls.accept(connection, record.id, prediction.ref) is not calls.Acceptance.RECORDED:
             return None
+        state = None
+        with suppress(*lost), dialect.savepoint(connection):  # the fact stays written, the opinion does not
+            state = _wait(connection, ports, provider, job, record, prediction)
+        # After the job, as in a claim, so that none waits for the other.
         gates.resume(connection, job.provider)
-        if (
-            provider.capabilities.synchronous
-        ):  # all or nothing: a bare fact can't be followed, there is no get
-            return _wait(connection, ports, provider, job, record, prediction)
-        try:
-            with connection.begin_nested():
-                return _wait(connection, ports, provider, job, record, prediction)
-        except LeaseLost:
-            return None  # the fact stays written, the opinion does not; whoever holds the job goes on from it
+        return state
 
+    # A bare fact of a synchronous provider can't be followed, there is no get: all or nothing.
+    lost = () if provider.capabilities.synchronous else (LeaseLost,)
     state = await insist(ports, write)
     return _on(job, state, prediction)
 
@@ -172,7 +172,7 @@ def _wait(
         connection,
         job.lease,
         JobState.WAITING,
-        run_at=endings.later(connection, provider.look_again_s(0)),
+        run_at=endings.later(connection, endings.look_after_s(ports, provider, record, 0)),
         keep_lease=prediction.ended,
         event=EventType.ACCEPTED,
         data={"provider": job.provider, "ref": prediction.ref},
@@ -206,7 +206,7 @@ async def resume(ports: Ports, job: Job, _: Prediction | None) -> Next | None:
 
 def _without_answer(connection: Connection, ports: Ports, provider: Provider, job: Job, message: str) -> None:
     """Go on after a create whose answer was lost, unless a webhook told in the meantime that it was taken."""
-    record = _live(connection, job)
+    record = _live(connection, job, lock=True)
     if record.provider_ref is not None:
         _wait(connection, ports, provider, job, record, endings.running(record.provider_ref))
     else:
@@ -315,7 +315,7 @@ async def _not_found(ports: Ports, provider: Provider, job: Job, record: CallRec
 
 
 def _absent(connection: Connection, ports: Ports, provider: Provider, job: Job) -> None:
-    record = _live(connection, job)
+    record = _live(connection, job, lock=True)
     if record.provider_ref is not None:  # a webhook told during the second look
         _wait(connection, ports, provider, job, record, endings.running(record.provider_ref))
     else:
@@ -384,8 +384,8 @@ def _provider(ports: Ports, job: Job) -> Provider:
     return provider
 
 
-def _live(connection: Connection, job: Job) -> CallRecord:
-    record = calls.live(connection, job.id)
+def _live(connection: Connection, job: Job, *, lock: bool = False) -> CallRecord:
+    record = calls.live(connection, job.id, lock=lock)
     if record is None:  # others have moved on while this worker slept
         raise LeaseLost(f"Job {job.id} has no live call any more")
     return record

@@ -38,7 +38,8 @@ async def store(
                 async with provider.open(output) as download:
                     await ports.keeper.ingest(job.id, job.secret, idx, download)
     except (FetchError, InvalidMedia, ProviderError, Unavailable) as error:
-        await _again_or_give_up(ports, job, error)
+        away = isinstance(error, Unavailable) or await _storage_is_away(ports, record)
+        await _again_or_give_up(ports, job, error, storage_is_away=away)
         return
     await insist(ports, lambda c: _succeeded(c, job, len(outputs)))
     if provider.capabilities.synchronous:
@@ -71,20 +72,28 @@ def _succeeded(connection: Connection, job: Job, outputs: int) -> None:
     )
 
 
-async def _again_or_give_up(ports: Ports, job: Job, error: MediagenError) -> None:
-    waits_for_us = isinstance(error, Unavailable)  # our own storage: nothing of it is the job's fault
-    tries = job.tries if waits_for_us else job.tries + 1
+async def _storage_is_away(ports: Ports, record: CallRecord) -> bool:
+    """Tell whether another machine may have fetched what can't be had here, and waits for the storage with it."""
+    try:
+        await ports.keeper.spooled(record.id)
+    except Unavailable:
+        return True
+    return False
+
+
+async def _again_or_give_up(ports: Ports, job: Job, error: MediagenError, *, storage_is_away: bool) -> None:
+    tries = job.tries if storage_is_away else job.tries + 1  # nothing of an outage is the job's fault
     is_invalid = isinstance(error, InvalidMedia)
     most = INVALID_TRIES if is_invalid else STORE_TRIES
 
     def write(connection: Connection) -> None:
         may_help = error.retryable or is_invalid
-        if not waits_for_us and (not may_help or tries >= most):  # its age matters no more: it is paid for
+        if not storage_is_away and (not may_help or tries >= most):  # its age matters no more: it is paid for
             endings.fail(
                 connection, job, _code(error), f"It was made, but its output could not be kept: {error}"
             )
             return
-        pause_ms = ports.backoff.pause_ms(OUTAGE_TRIES if waits_for_us else tries, ports.clock)
+        pause_ms = ports.backoff.pause_ms(OUTAGE_TRIES if storage_is_away else tries, ports.clock)
         retry_at = now_ms(connection) + pause_ms
         transition(
             connection,

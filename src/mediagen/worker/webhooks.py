@@ -6,6 +6,7 @@ so that a receiver can tell a repetition.
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
@@ -81,7 +82,7 @@ class WebhookSender:
         await self._note(delivery, status, _state_after(delivery, status), reason)
 
     async def _body(self, delivery: Delivery) -> bytes:
-        detail = await self._jobs.detail(delivery.job_id)
+        detail = replace(await self._jobs.detail(delivery.job_id), delivery=None)  # each try sends the same
         payload = {"type": f"job.{delivery.event}", "data": detail_json(detail, self._links)}
         return json.dumps(payload, separators=(",", ":")).encode()
 
