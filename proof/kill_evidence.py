@@ -8,7 +8,7 @@ from typing import Any
 
 from proof.kill_verdict import Evidence
 from proof.kill_world import SETTINGS, Run
-from proof.processes import working_in
+from proof.processes import left_running
 from tests.fakes.replicate_data import draw
 
 _END_S = 180.0
@@ -45,7 +45,7 @@ async def collect(run: Run) -> Evidence:
         audit=await _audit(run),
         database=run.folder / "data" / "mediagen.db",
         log=await asyncio.to_thread((run.folder / "server.log").read_text),
-        left_running=await _left_running(run),
+        left_running=await left_running(run.folder, but=1),
     )
 
 
@@ -88,13 +88,3 @@ async def _audit(run: Run) -> dict[str, Any]:
     except ValueError:
         return {"exit_code": process.returncode, "error": err.decode(errors="replace")}
     return {"exit_code": process.returncode, **found}
-
-
-async def _left_running(run: Run) -> list[int]:
-    """Return what the server's processes left behind, a moment after their end; only the provider may run."""
-    for _ in range(50):
-        left = await asyncio.to_thread(working_in, run.folder)
-        if len(left) <= 1:
-            return []
-        await asyncio.sleep(0.1)
-    return left

@@ -76,13 +76,12 @@ async def world(plan: Plan, folder: Path) -> AsyncIterator[Run]:
     """Start the provider, make all ready for the server, and end both whatever happens."""
     evil = ("--seed", str(plan.seed), "--listed-after", str(plan.listed_after_s))
     command = (sys.executable, "-m", "proof.evil_provider", *evil)
-    outside = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    provider = Process(command, folder, outside, folder / "provider.log")
+    provider = Process(command, folder, outside(), folder / "provider.log")
     try:
         await provider.start()
-        provider_url = await _printed_url(folder / "provider.log")
+        provider_url = await printed_url(folder / "provider.log")
         url = f"http://127.0.0.1:{_free_port()}"
-        environment = {**outside, **_settings(folder, url, provider_url)}
+        environment = {**outside(), **_settings(folder, url, provider_url)}
         if plan.marked:
             environment["PUBLIC_URL"] = url
         server = Process(
@@ -105,6 +104,11 @@ async def world(plan: Plan, folder: Path) -> AsyncIterator[Run]:
         await provider.kill()
 
 
+def outside() -> dict[str, str]:
+    """Return what processes see of our environment."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+
+
 def _settings(folder: Path, url: str, provider_url: str) -> dict[str, str]:
     return {
         **SETTINGS,
@@ -122,7 +126,8 @@ def _free_port() -> int:
         return port
 
 
-async def _printed_url(log: Path) -> str:
+async def printed_url(log: Path) -> str:
+    """Return the address that a provider writes into its log when it is up."""
     async with asyncio.timeout(60):
         while True:
             text = await asyncio.to_thread(log.read_text)

@@ -4,7 +4,7 @@ apsw brings its own SQLite and lets the files be ours to watch, which `sqlite3` 
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -57,8 +57,11 @@ class Connection:
     def cursor(self) -> "Cursor":
         return Cursor(self)
 
-    def execute(self, statement: str) -> "Cursor":
-        return self.cursor().execute(statement)
+    def execute(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> "Cursor":
+        return self.cursor().execute(statement, parameters)
+
+    def executemany(self, statement: str, many: Iterable[Any]) -> "Cursor":
+        return self.cursor().executemany(statement, many)
 
     def create_function(
         self, name: str, arguments: int, function: Callable[..., Any], *, deterministic: bool = False
@@ -114,7 +117,7 @@ class Cursor:
         self.description = [(column[0], None, None, None, None, None, None) for column in columns] or None
         return True
 
-    def executemany(self, statement: str, many: Sequence[Any]) -> "Cursor":
+    def executemany(self, statement: str, many: Iterable[Any]) -> "Cursor":
         changed = 0
         for parameters in many:
             changed += max(0, self.execute(statement, parameters).rowcount)

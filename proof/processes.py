@@ -4,17 +4,31 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _STOP_S = 45.0
+_GONE_S, _GLANCE_S = 10.0, 0.1
 
 
 class Process:
     """One command that can be started again after it ended."""
 
-    def __init__(self, command: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> None:
-        """`folder` is where it works, `log` what its outputs are added to."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        env: Mapping[str, str],
+        log: Path,
+        *,
+        with_children: bool = False,
+    ) -> None:
+        """`folder` is where it works, `log` what its outputs are added to.
+
+        `with_children` signals all that it started, too, as when a container ends.
+        """
         self._command = command
+        self._with_children = with_children
         self._folder = folder
         self._env = env
         self._log = log
@@ -23,6 +37,17 @@ class Process:
     @property
     def alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        """Its id; it must have been started."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def ended(self) -> int:
+        """Wait until it is gone; return its exit code."""
+        assert self._process is not None
+        return await self._process.wait()
 
     async def start(self) -> None:
         """Start it; returns as soon as it exists."""
@@ -36,6 +61,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
+                start_new_session=self._with_children,
             )
         finally:
             os.close(descriptor)
@@ -52,17 +78,38 @@ class Process:
     async def _signal(self, number: signal.Signals) -> None:
         if self._process is None or not self.alive:
             return
-        self._process.send_signal(number)
+        self._send(number)
         try:
             async with asyncio.timeout(_STOP_S):
                 await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            self._send(signal.SIGKILL)
             await self._process.wait()
 
+    def _send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        if not self._with_children:
+            self._process.send_signal(number)
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
-def working_in(folder: Path) -> list[int]:
-    """Return the ids of all processes whose working folder this is; empty where the system does not tell."""
+
+async def left_running(folder: Path, *, but: int = 0) -> list[int]:
+    """Return the ids of the processes that still work in this folder, though they were told to end.
+
+    What was killed is given a moment to be gone: a process that only its parent could wait for ends some time
+    after the signal when the machine is busy. `but` are how many may go on. Empty where the system does not tell.
+    """
+    for _ in range(int(_GONE_S / _GLANCE_S)):
+        left = await asyncio.to_thread(_working_in, folder)
+        if len(left) <= but:
+            return []
+        await asyncio.sleep(_GLANCE_S)
+    return left
+
+
+def _working_in(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/cwd"):
         try:

@@ -35,8 +35,9 @@ def progress(title: str) -> Iterator[Moves]:
 def show(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]], lines: Sequence[str]) -> None:
     """Write a table and lines of text to stdout."""
     table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == headings[0] else "right")
+    for idx, heading in enumerate(headings):
+        words = idx == 0 or any(" " in str(row[idx]) for row in rows)
+        table.add_column(heading, justify="left" if words else "right")
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)

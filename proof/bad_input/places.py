@@ -80,7 +80,7 @@ def _unnamed(prefix: str) -> Iterator[Operation]:
     yield Operation(method="HEAD", path=f"{prefix}/media/{{key}}", queries=("variant", "download"))
     for path in (f"{prefix}/openapi.json", f"{prefix}/{{rest}}", "/{rest}"):
         yield Operation(method="GET", path=path)
-    for path in ("/", "/docs", "/redoc", "/page/{file}"):
+    for path in ("/", "/docs", "/redoc", "/assets/{file}"):
         yield Operation(method="GET", path=path, queries=("url", "configUrl"), api=False)
 
 

@@ -3,18 +3,22 @@
     python -m proof.simulation --schedules 20000 --jobs 2    the gate of every change
     python -m proof.simulation --seed 4711                   replay one schedule and show all that happens
     python -m proof.simulation --mutant all                  show that seeded bugs are noticed
+    python -m proof.simulation --mutant NAME --seed 4711     replay one schedule with a seeded bug
 
-The exit code is 0 when nothing was violated, else 1. With a mutant it is 0 when the bug was noticed.
+A schedule follows from its seed, its fault level and the code alone, in any process. The exit code is 0 when
+nothing was violated, else 1. With a mutant it is 0 when the bug was noticed.
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
-from proof.simulation.faults import Level
+from proof.simulation.faults import Fault, Level
 from proof.simulation.invariants import Kind
 from proof.simulation.mutants import MUTANTS
-from proof.simulation.runs import Task, Totals, replay, run
+from proof.simulation.regressions import Regression, keep
+from proof.simulation.runs import Task, Totals, replay, run, run_each
 from proof.simulation.world import Result
 from proof.table import progress, save, show
 
@@ -41,11 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--schedules", type=int, help="how many, 20000 by default; of a mutant at most 100000"
     )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no more after so long")
     parser.add_argument("--from-seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay this schedule with a full trace")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--fault-level", type=Level, choices=list(Level), default=Level.MIXED)
     parser.add_argument("--mutant", choices=[*MUTANTS, "all"], help="run the engine with this seeded bug")
+    parser.add_argument("--keep", action="store_true", help="note what noticed the mutants as regressions")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     return parser
 
@@ -53,8 +59,15 @@ def _parser() -> argparse.ArgumentParser:
 def _gate(given: argparse.Namespace) -> int:
     task = Task(first=given.from_seed, count=given.schedules or 20_000, level=given.fault_level)
     with progress("schedules") as moves:
-        totals = run(task, processes=given.jobs, moves=moves)
-    show("Simulation of the shipped engine", ("", "figure"), _rows(totals), _violations(totals))
+        totals = run(
+            task,
+            processes=given.jobs,
+            most_s=given.minutes * 60,
+            moves=lambda done: moves(done, task.count),
+        )
+    show("Simulation", ("", "figure"), _rows(totals), [])
+    faults = [(fault.value, totals.struck[fault]) for fault in Fault]
+    show("What went wrong in it", ("fault", "times"), faults, _violations(totals))
     save(given.json, totals.figures)
     return 1 if totals.violated else 0
 
@@ -63,7 +76,8 @@ def _rows(totals: Totals) -> list[tuple[str, object]]:
     return [
         ("schedules", totals.schedules),
         ("steps", totals.steps),
-        ("faults", totals.faults),
+        ("faults", totals.struck.total()),
+        *[(f"jobs {state}", totals.ends[state]) for state in sorted(totals.ends)],
         ("generations bought", totals.sales),
         ("lost", totals.of(Kind.LOST)),
         ("bought twice", totals.of(Kind.TWICE)),
@@ -89,21 +103,31 @@ def _line(result: Result) -> str:
 
 def _mutants(given: argparse.Namespace) -> int:
     names = list(MUTANTS) if given.mutant == "all" else [given.mutant]
-    found: dict[str, Totals] = {}
-    for name in names:
-        task = Task(
+    tasks = [
+        Task(
             first=given.from_seed,
             count=given.schedules or MUTANT_SCHEDULES,
             level=given.fault_level,
             mutant=name,
             until_caught=True,
         )
-        with progress(name) as moves:
-            found[name] = run(task, processes=given.jobs, moves=moves)
+        for name in names
+    ]
+    found = dict(zip(names, run_each(tasks, processes=given.jobs), strict=True))
+    if given.keep:
+        keep(_regressions(found, given.fault_level))
     rows = [_mutant_row(name, totals) for name, totals in found.items()]
     show("Seeded bugs", ("bug", "schedules", "seconds", "noticed as"), rows, [])
     save(given.json, {name: totals.figures for name, totals in found.items()})
     return 0 if all(totals.violated for totals in found.values()) else 1
+
+
+def _regressions(found: dict[str, Totals], level: Level) -> dict[str, Regression]:
+    noticed = {name: totals.violated[0] for name, totals in found.items() if totals.violated}
+    return {
+        name: Regression(mutant=name, seed=result.seed, level=level, kind=result.violations[0].kind)
+        for name, result in noticed.items()
+    }
 
 
 def _mutant_row(name: str, totals: Totals) -> tuple[object, ...]:
@@ -116,7 +140,9 @@ def _replay(given: argparse.Namespace) -> int:
     result = replay(given.seed, level=given.fault_level, mutant=mutant)
     for line in result.trace:
         print(line)
-    print(f"seed {result.seed} ({result.profile}): {result.steps} steps, {result.faults} faults")
+    print(
+        f"seed {result.seed} ({result.profile}): {result.steps} steps, {sum(result.struck.values())} faults"
+    )
     return 1 if result.violations else 0
 
 

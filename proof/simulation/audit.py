@@ -1,5 +1,7 @@
 """What must hold at the end: every job ended, nothing paid was dropped, both books agree."""
 
+from collections.abc import Collection
+
 from mediagen.jobs.states import TERMINAL, CallState, JobState
 from mediagen.providers.base import PredictionStatus
 from mediagen.worker.store import INVALID_TRIES
@@ -10,6 +12,9 @@ from proof.simulation.profiles import Profile
 
 _LEFT_OPEN = (CallState.UNKNOWN, CallState.ACCEPTED)
 """A call stays in these only when its job ended without knowing more."""
+
+_ADMITS = ("outcome_unknown", "poisoned")
+"""Errors by which a job says that it may have paid for what it does not know of."""
 
 _TRUE = {
     CallState.SUCCEEDED: PredictionStatus.SUCCEEDED,
@@ -30,6 +35,7 @@ class Audit:
         profile: Profile,
         now: int,
         jumped: bool,
+        deadly: Collection[str],
         timeout_ms: int,
     ) -> None:
         self._checker = checker
@@ -38,6 +44,7 @@ class Audit:
         self._profile = profile
         self._now = now
         self._jumped = jumped
+        self._deadly = deadly
         self._timeout_ms = timeout_ms
         self._holder = {call.provider_ref: call for call in checker.calls.values() if call.provider_ref}
 
@@ -62,6 +69,8 @@ class Audit:
                 self._checker.violated(Kind.LOST, f"{job.id} has {kept} artifacts of {job.output_count}")
         if job.webhook_url and self._count("webhook_outbox", job) != 1:
             self._checker.violated(Kind.LOST, f"{job.id} ended without its webhook")
+        if job.error_code == "poisoned" and job.id not in self._deadly:
+            self._checker.violated(Kind.LOST, f"{job.id} is called poisoned, and never took a worker down")
         self._last_event(job)
 
     def _count(self, table: str, job: JobRow) -> int:
@@ -81,9 +90,9 @@ class Audit:
         sale = self._book.by_ref(call.provider_ref)
         if call.provider_ref is not None and sale is None:
             self._wrong(call, f"names {call.provider_ref}, which was never sold")
-        if call.state == CallState.INTENT:
+        if call.state == CallState.INTENT and job.error_code != "poisoned":
             self._wrong(call, "is still an intent")
-        if call.state in _LEFT_OPEN and job.error_code != "outcome_unknown":
+        if call.state in _LEFT_OPEN and job.error_code not in _ADMITS:
             self._wrong(call, f"is still {call.state} and its job {job.state}")
         if call.state in (CallState.ABSENT, CallState.REJECTED) and self._unheld(call):
             self._wrong(call, f"is {call.state}, but it was sold")
@@ -107,7 +116,7 @@ class Audit:
     def _sale(self, sale: Sale) -> None:
         holder = self._holder.get(sale.ref)
         job = self._job_of(sale, holder)
-        if holder is None and job.error_code != "outcome_unknown":
+        if holder is None and job.error_code not in _ADMITS:
             self._checker.violated(Kind.LEDGER, f"{sale.ref} of {sale.call_id} is not in our ledger")
         if sale.status(self._now) is not PredictionStatus.SUCCEEDED or job.state == JobState.SUCCEEDED:
             return
@@ -123,7 +132,7 @@ class Audit:
         if holder is not None:
             return self._checker.jobs[holder.job_id]
         group = [self._checker.jobs[job_id] for job_id in self._checker.group_of(sale)]
-        unsure = [job for job in group if job.error_code == "outcome_unknown"]
+        unsure = [job for job in group if job.error_code in _ADMITS]
         return unsure[0] if unsure else self._checker.jobs[sale.job_id]
 
     def _explained(self, job: JobRow, sale: Sale, holder: CallRow | None) -> bool:
@@ -140,6 +149,8 @@ class Audit:
             case "outcome_unknown":
                 told = holder is not None and self._checker.named[holder.id] < self._checker.ended[job.id]
                 return not told and (self._profile.blind or self._expired(job))
+            case "poisoned":
+                return job.id in self._deadly
             case "provider_unreachable":
                 return self._expired(job)
         return False

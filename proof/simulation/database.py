@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from mediagen.clock import Clock
-from mediagen.db.engine import Database, Transaction
+from mediagen.db.engine import STATEMENTS_KEPT, Database, Transaction
 from mediagen.db.migrate import migrate_sqlite
 from mediagen.db.tables import metadata
 from mediagen.errors import Unavailable
@@ -41,7 +41,9 @@ class Store:
     """One connection that serves one schedule after another."""
 
     def __init__(self) -> None:
-        self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.raw = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT
+        )
         self.raw.deserialize(template())
         self.raw.execute("PRAGMA foreign_keys=ON")
         self._emptying = [f"DELETE FROM {name}" for name in (*_tables(), "sqlite_sequence")]
@@ -53,9 +55,7 @@ class Store:
     def reset(self, clock: Clock) -> None:
         """Start from the empty schema."""
         self.raw.execute("BEGIN")
-        for (
-            statement
-        ) in self._emptying:  # far cheaper than a new connection, whose statements are compiled anew
+        for statement in self._emptying:  # a new connection would compile its statements anew
             self.raw.execute(statement)
         self.raw.execute("COMMIT")
         self._connection.info["clock"] = clock

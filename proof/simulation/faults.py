@@ -15,6 +15,7 @@ class Fault(StrEnum):
 
     CRASH = "a worker dies"
     FREEZE = "a worker freezes"
+    DEADLY = "a job takes its worker down, again and again"
     TAKEN_FOR_DEAD = "a frozen worker is taken for dead"
     SLOW = "a slow step"
     RENEWAL = "a renewal of leases fails"
@@ -61,6 +62,7 @@ RATES: dict[Fault, tuple[float, int]] = {
     # Fault: chance each time, how often at most
     Fault.CRASH: (0.02, 4),
     Fault.FREEZE: (0.02, 3),
+    Fault.DEADLY: (0.1, 1),
     Fault.TAKEN_FOR_DEAD: (0.5, 3),
     Fault.SLOW: (0.08, 12),
     Fault.RENEWAL: (0.3, 4),
@@ -123,7 +125,6 @@ class Faults:
     """The faults of one schedule."""
 
     def __init__(self, rng: Random, level: Level, now: Callable[[], int]) -> None:
-        self.count = 0
         self.struck: Counter[Fault] = Counter()
         self.told: Callable[[Fault], None] | None = None
         self._rng = rng
@@ -144,9 +145,8 @@ class Faults:
     def strikes(self, fault: Fault) -> bool:
         """Tell whether the fault happens now, and count it."""
         rate = self._rates.get(fault)
-        if rate is None or self.over or self._rng.random() >= rate:
+        if rate is None or self._now() > self._until or self._rng.random() >= rate:
             return False
-        self.count += 1
         self.struck[fault] += 1
         if self.struck[fault] >= RATES[fault][1]:
             del self._rates[fault]

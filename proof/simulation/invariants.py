@@ -49,6 +49,13 @@ class JobRow(NamedTuple):
     finished_at: int | None
     prompt: str
     webhook_url: str | None
+    run_at: int
+    lease_until: int | None
+
+    @property
+    def due(self) -> int:
+        """Return when a worker may claim it."""
+        return max(self.run_at, self.lease_until or 0)
 
 
 class CallRow(NamedTuple):
@@ -83,6 +90,7 @@ class Checker:
     ) -> None:
         self.violations: list[Violation] = []
         self.jobs: dict[str, JobRow] = {}
+        self.open: dict[str, JobRow] = {}  # those of them that have not ended
         self.calls: dict[str, CallRow] = {}
         self.intended: dict[str, int] = {}  # call id -> when its intent was committed
         self.named: dict[str, int] = {}  # call id -> number of the commit that wrote its ref
@@ -102,21 +110,18 @@ class Checker:
         self._tell("!!!", f"{kind}: {what}")
         self._stop()
 
-    @property
-    def finished(self) -> bool:
-        """Whether all jobs have come to an end."""
-        return all(job.state in TERMINAL for job in self.jobs.values())
-
     # ------------------------------------------------------------------------------------------ commits
 
     def committed(self, who: str) -> None:
         """Look at what a commit changed."""
         self._commits += 1
         for values in self._store.ask(_JOBS):
-            row = JobRow(*values)
-            old = self.jobs.get(row.id)
-            if row != old:
-                self.jobs[row.id] = row
+            old = self.jobs.get(values[0])
+            if values != old:
+                row = JobRow(*values)
+                self.jobs[row.id] = self.open[row.id] = row
+                if row.state in TERMINAL:
+                    del self.open[row.id]
                 self._job_changed(who, old, row)
         self._calls_committed(who)
 
@@ -159,9 +164,10 @@ class Checker:
 
     def _calls_committed(self, who: str) -> None:
         changed = False
-        for row in self._read_calls():
-            old = self.calls.get(row.id)
-            if row != old:
+        for values in self._store.ask(_CALLS):
+            old = self.calls.get(values[0])
+            if values != old:
+                row = CallRow(*values)
                 changed = True
                 self.calls[row.id] = row
                 self._call_changed(who, old, row)

@@ -85,10 +85,11 @@ class SimKeeper:
     async def spooled(self, call_id: str) -> list[bytes] | None:
         await Pause(self._delay())
         self._files.check()
-        count = self._files.kept.get(f"spool/{call_id}/count")
-        if count is None:
+        try:
+            count = int(self._files.kept[f"spool/{call_id}/count"])
+            return [self._files.kept[f"spool/{call_id}/{idx}"] for idx in range(count)]
+        except KeyError:
             return None
-        return [self._files.kept[f"spool/{call_id}/{idx}"] for idx in range(int(count))]
 
     async def unspool(self, call_id: str) -> None:
         await Pause(self._delay())

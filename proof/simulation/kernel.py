@@ -6,6 +6,7 @@ and, among those due at the same moment, from the seed. Nothing here reads a rea
 
 import asyncio
 import heapq
+import inspect
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from functools import partial
@@ -129,9 +130,14 @@ class Task:
         except Exception as error:  # noqa: BLE001  handed on to whoever started the task
             self._end(error, None)
         else:
-            wish.arrange(self)
+            if self.over:  # its own step killed it
+                self._coroutine.close()
+            else:
+                wish.arrange(self)
 
     def _end(self, error: Exception | None, value: Any) -> None:
+        if self.over:
+            return
         self.over = True
         self._kernel.forget(self)
         if self._ended is not None:
@@ -149,7 +155,8 @@ class Task:
         if not self.over:
             self.over = True
             self._kernel.forget(self)
-            self._coroutine.close()
+            if inspect.getcoroutinestate(self._coroutine) != inspect.CORO_RUNNING:
+                self._coroutine.close()
 
 
 class Ended(Protocol):

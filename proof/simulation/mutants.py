@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, func, insert, select, update
 
-from mediagen.db.engine import Connection, now_ms
+from mediagen.db.engine import Connection
+from mediagen.db.prepared import Prepared
 from mediagen.db.tables import jobs, provider_calls
 from mediagen.errors import LeaseLost, MediagenError
-from mediagen.jobs import calls, repository
+from mediagen.jobs import calls, gates, repository
 from mediagen.jobs.model import CallRecord, Job, Lease
 from mediagen.jobs.repository import transition
-from mediagen.jobs.states import CallState, JobState
+from mediagen.jobs.states import LIVE_CALLS, CallState, JobState
 from mediagen.providers.base import Accepted, Prediction, PredictionStatus, Provider
 from mediagen.worker import endings, steps, store
 from mediagen.worker.ports import Ports
@@ -40,8 +41,31 @@ class Mutant:
 # ---------------------------------------------------------------------------------------------- the bugs
 
 
-def _no_fence(lease: Lease, _now: int) -> tuple[Any, ...]:
-    return (jobs.c.id == lease.job_id,)
+def _move_without(*names: str) -> Prepared:
+    """Return the statement that moves a job, without a part of the fence: its values are taken and not compared."""
+    fence = {"by": jobs.c.lease_owner, "epoch": jobs.c.lease_epoch, "now": jobs.c.lease_until}
+    kept = [fence[name] == bindparam(name) for name in fence if name not in names]
+    ignored = [bindparam(name).is_not(None) for name in names]
+    move = update(jobs).where(jobs.c.id == bindparam("of"), *kept, *ignored)
+    return Prepared(move.returning(jobs.c.webhook_url))
+
+
+_EVER_LIVE = Prepared(
+    select(func.count()).where(
+        provider_calls.c.provider == bindparam("provider"),
+        provider_calls.c.state.in_([state.value for state in LIVE_CALLS]),
+    )
+)
+
+
+def _give_up(connection: Connection, ports: Ports, job: Job, record: CallRecord, message: str) -> None:
+    if job.tries < 2:
+        _look_failed(connection, ports, job, record, message)
+    else:
+        endings.lost("provider_unreachable", message)(connection, job, record)
+
+
+_look_failed = endings.look_failed
 
 
 def _look_at_once(connection: Connection, *_: object) -> int:
@@ -78,18 +102,6 @@ async def _send_first(ports: Ports, job: Job, _: Prediction | None) -> Next | No
     return await steps._classify(ports, provider, submitting, record, outcome)
 
 
-_absent = steps._absent
-
-
-def _absent_without_lease(connection: Connection, ports: Ports, provider: Provider, job: Job) -> None:
-    record = steps._live(connection, job)
-    try:
-        with connection.begin_nested():
-            _absent(connection, ports, provider, job)
-    except LeaseLost:
-        calls.settle(connection, record.id, CallState.ABSENT)
-
-
 def _again(connection: Connection, ports: Ports, job: Job) -> None:
     endings._again_or_fail(connection, ports, job, "provider_error", "there is no answer")
 
@@ -115,7 +127,7 @@ async def _adopt_the_first(ports: Ports, provider: Provider, job: Job, record: C
     return None
 
 
-async def _buy_lost_output_again(ports: Ports, job: Job, error: MediagenError) -> None:
+async def _buy_lost_output_again(ports: Ports, job: Job, error: MediagenError, **_: Any) -> None:
     await ports.db.transact(lambda c: endings.back_to_queue(c, job, 0, reason=str(error)))
 
 
@@ -130,18 +142,6 @@ def _cancel_beats_success(
     calls.settle(connection, record.id, CallState.SUCCEEDED)
     endings.cancel(connection, job)
     return JobState.CANCELED
-
-
-def _same_epoch(connection: Connection, ids: Sequence[str], owner: str, lease_ms: int) -> list[Job]:
-    until = now_ms(connection) + lease_ms
-    for job_id in ids:
-        held = update(jobs).where(jobs.c.id == job_id).values(lease_owner=owner, lease_until=until)
-        connection.execute(held)
-    return list(repository.get_many(connection, ids).values())
-
-
-def _never_renewed(connection: Connection, leases: Sequence[Lease], lease_ms: int) -> set[str]:
-    return {lease.job_id for lease in leases}
 
 
 def _attempts_not_counted(connection: Connection, lease: Lease, to: JobState, **more: Any) -> None:
@@ -225,7 +225,7 @@ MUTANTS: Mapping[str, Mutant] = {
         Mutant(
             name="no-fence",
             wrong="a late worker writes as if it still held the lease",
-            swaps=[(repository._fence, _no_fence)],
+            swaps=[(repository._MOVE, _move_without("by", "epoch", "now"))],
         ),
         Mutant(
             name="no-grace",
@@ -241,11 +241,6 @@ MUTANTS: Mapping[str, Mutant] = {
             name="no-intent",
             wrong="the create is sent before its intent is committed",
             swaps=[(steps.submit, _send_first)],
-        ),
-        Mutant(
-            name="absent-unfenced",
-            wrong="a call is declared absent without holding the lease",
-            swaps=[(steps._absent, _absent_without_lease)],
         ),
         Mutant(
             name="unknown-unfenced",
@@ -284,8 +279,18 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
         Mutant(
             name="no-epoch",
-            wrong="leases are not renewed, and a new one has the old epoch",
-            swaps=[(repository._lease, _same_epoch), (repository.renew, _never_renewed)],
+            wrong="the fence asks who holds the lease, not since when",
+            swaps=[(repository._MOVE, _move_without("epoch", "now"))],
+        ),
+        Mutant(
+            name="gate-leak",
+            wrong="a call that nobody knows the end of is in flight for ever",
+            swaps=[(gates._LIVE, _EVER_LIVE)],
+        ),
+        Mutant(
+            name="impatient",
+            wrong="a job is given up when looks at what it bought fail",
+            swaps=[(endings.look_failed, _give_up)],
         ),
         Mutant(
             name="attempts-free",

@@ -33,7 +33,7 @@ class Profile:
 def _profile(
     name: str, dedupe: Dedupe, share: int, *, rings: bool = False, synchronous: bool = False
 ) -> Profile:
-    capabilities = Capabilities(dedupe=dedupe, billed=True, synchronous=synchronous)
+    capabilities = Capabilities(dedupe=dedupe, billed=True, rings=rings, synchronous=synchronous)
     return Profile(name=name, capabilities=capabilities, rings=rings, share=share)
 
 

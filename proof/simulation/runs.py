@@ -1,21 +1,24 @@
 """Many schedules, in one process or several, and what they add up to."""
 
+import gc
+import math
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from proof.simulation.database import Store
-from proof.simulation.faults import Level
+from proof.simulation.faults import Fault, Level
 from proof.simulation.invariants import Kind
 from proof.simulation.mutants import applied
 from proof.simulation.world import Result, simulate
-from proof.table import Moves
 
-CHUNK = 100
+STRETCH = 100
 """Schedules that a process takes at a time."""
 
 
@@ -40,23 +43,36 @@ class Totals:
 
     schedules: int = 0
     steps: int = 0
-    faults: int = 0
     sales: int = 0
     virtual_ms: int = 0
     seconds: float = 0.0
-    profiles: dict[str, int] = field(default_factory=dict)
+    profiles: Counter[str] = field(default_factory=Counter)
+    struck: Counter[Fault] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
     violated: list[Result] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
         """Count one schedule."""
         self.schedules += 1
         self.steps += result.steps
-        self.faults += result.faults
         self.sales += result.sales
         self.virtual_ms += result.virtual_ms
-        self.profiles[result.profile] = self.profiles.get(result.profile, 0) + 1
+        self.profiles[result.profile] += 1
+        self.struck.update(result.struck)
+        self.ends.update(result.ends)
         if result.violations:
             self.violated.append(result)
+
+    def merge(self, other: "Totals") -> None:
+        """Count the schedules of another stretch, too."""
+        self.schedules += other.schedules
+        self.steps += other.steps
+        self.sales += other.sales
+        self.virtual_ms += other.virtual_ms
+        self.profiles.update(other.profiles)
+        self.struck.update(other.struck)
+        self.ends.update(other.ends)
+        self.violated += other.violated
 
     def of(self, *kinds: Kind) -> int:
         """Count the schedules with a violation of these kinds."""
@@ -68,13 +84,15 @@ class Totals:
         return {
             "schedules": self.schedules,
             "steps": self.steps,
-            "faults": self.faults,
+            "faults": self.struck.total(),
             "sales": self.sales,
             "virtual_hours": round(self.virtual_ms / 3_600_000, 1),
             **{kind.value.replace(" ", "_"): self.of(kind) for kind in Kind},
             "seconds": round(self.seconds, 1),
             "schedules_per_s": round(self.rate, 1),
             "profiles": self.profiles,
+            "ends": self.ends,
+            "struck": {fault.name.lower(): self.struck[fault] for fault in Fault},
             "violations": [
                 {"seed": result.seed, "profile": result.profile, "kind": v.kind.value, "what": v.what}
                 for result in self.violated
@@ -88,59 +106,58 @@ class Totals:
         return self.schedules / self.seconds if self.seconds else 0.0
 
 
-def run(task: Task, *, processes: int, moves: Moves | None = None) -> Totals:
-    """Run all schedules of the task."""
+def run(
+    task: Task, *, processes: int, most_s: float = math.inf, moves: Callable[[int], None] = lambda _: None
+) -> Totals:
+    """Run the schedules of the task, as many of them as begin in time."""
     totals, begun = Totals(), time.monotonic()
-    for results in _chunks(task, processes):
-        for result in results:
-            totals.add(result)
-            if task.until_caught and result.violations:
-                totals.seconds = time.monotonic() - begun
-                return totals
-        if moves is not None:
-            moves(totals.schedules, task.count)
-    totals.seconds = time.monotonic() - begun
+    with closing(_stretches(task, processes)) as stretches:
+        for stretch in stretches:
+            totals.merge(stretch)
+            totals.seconds = time.monotonic() - begun
+            moves(totals.schedules)
+            if totals.seconds >= most_s or (task.until_caught and totals.violated):
+                break
     return totals
 
 
-def _chunks(task: Task, processes: int) -> Iterator[Sequence[Result]]:
-    pieces = [
-        Task(
-            first=first,
-            count=min(CHUNK, task.first + task.count - first),
-            level=task.level,
-            mutant=task.mutant,
-            until_caught=task.until_caught,
-        )
-        for first in range(task.first, task.first + task.count, CHUNK)
-    ]
+def run_each(tasks: Sequence[Task], *, processes: int) -> Iterator[Totals]:
+    """Run tasks side by side; yield what they add up to, in their order."""
+    with _pool(processes) as pool:
+        yield from pool.map(partial(run, processes=1), tasks)
+
+
+def _stretches(task: Task, processes: int) -> Generator[Totals, None, None]:
+    starts = range(task.first, task.first + task.count, STRETCH)
+    pieces = [replace(task, first=at, count=min(STRETCH, task.seeds.stop - at)) for at in starts]
     if processes == 1:
-        yield from (run_piece(piece) for piece in pieces)
-    else:
-        yield from _in_processes(pieces, processes)
-
-
-def _in_processes(pieces: Iterable[Task], processes: int) -> Iterator[Sequence[Result]]:
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawned) as pool:
-        futures: list[Future[Sequence[Result]]] = [pool.submit(run_piece, piece) for piece in pieces]
+        yield from map(run_stretch, pieces)
+        return
+    with _pool(processes) as pool:
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            for stretch in as_completed([pool.submit(run_stretch, piece) for piece in pieces]):
+                yield stretch.result()
         finally:
-            for future in futures:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
-def run_piece(task: Task) -> Sequence[Result]:
+def _pool(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+
+
+def run_stretch(task: Task) -> Totals:
     """Run a stretch of seeds in this process."""
-    results = []
-    with applied(task.mutant), closing(Store()) as store:
-        for seed in task.seeds:
-            results.append(simulate(seed, store, level=task.level))
-            if task.until_caught and results[-1].violations:
-                break
-    return results
+    totals = Totals()
+    gc.disable()  # a schedule is small, and dropped whole
+    try:
+        with applied(task.mutant), closing(Store()) as store:
+            for seed in task.seeds:
+                totals.add(simulate(seed, store, level=task.level))
+                if task.until_caught and totals.violated:
+                    break
+    finally:
+        gc.enable()
+    return totals
 
 
 def replay(seed: int, *, level: Level, mutant: str | None) -> Result:

@@ -1,17 +1,17 @@
-"""Worker processes: claim, run steps, renew leases, freeze, die and start again."""
+"""Worker processes: the product's own worker on virtual time, which also freezes, dies and starts again."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, cast
 
-from mediagen.db.engine import Connection
 from mediagen.errors import LeaseLost, MediagenError, Unavailable
-from mediagen.jobs import calls, repository
+from mediagen.jobs import repository
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import Job
-from mediagen.worker import steps
+from mediagen.worker import loop, steps
 from mediagen.worker.ports import Ports
 from proof.simulation.faults import Fault, Faults
 from proof.simulation.kernel import Host, Kernel, Pause, Task
@@ -19,8 +19,9 @@ from proof.simulation.kernel import Host, Kernel, Pause, Task
 LEASE_MS = 30_000
 _RENEW_MS = LEASE_MS // 3
 _WATCH_MS = 1_000
-_POLL_MS = 30_000  # commits ring sooner
+_POLL_MS = 10_000  # where only the end of another call makes room
 _FREEZES_MS = (500, 6_000, 35_000, 120_000)
+_DEATHS = (2, 5, 5, 20)
 _RESTARTS_MS = (100, 2_000, 20_000)
 
 
@@ -31,10 +32,12 @@ class Surroundings:
     kernel: Kernel
     rng: Random
     faults: Faults
+    deadly: dict[str, int]  # jobs that take their worker down, and how often they still do
     policies: Mapping[str, GatePolicy]
     ports: Callable[[str], Ports]  # a process of that name gets its own
     wished: Callable[[str], bool]  # whether there is a wish to cancel the job: spares looks that find nothing
     ring: Callable[[int], None]  # let some worker look for work so much later
+    shut: Callable[[int], None]  # nothing queued can be started for so long
     crashed: Callable[[str, Exception], None]  # a step raised what it never should
     tell: Callable[[str, str], None]
 
@@ -46,8 +49,8 @@ class Worker:
         self._number = number
         self._around = around
         self._lives = 0
-        self._running: dict[Task, Job] = {}
         self._tasks: list[Task] = []
+        self._steps: set[Task] = set()  # those that are steps of jobs, with those that have lost their lease
         self._stopped = False
         self.alive = False
         self._start()
@@ -58,12 +61,27 @@ class Worker:
         dead, self._lives = self._lives, self._lives + 1
         self.host = Host(name=f"w{self._number}.{self._lives}")
         self._ports = self._around.ports(self.host.name)
+        self._shipped = self._ship()
+        self._looking = False
         self.alive = True
         if dead:
             self._around.tell(self.host.name, "starts again")
             if self._around.rng.random() < 0.5:  # on the same machine: it sees at once who died
                 self.rescue(f"w{self._number}.{dead}")
             self._around.ring(0)
+
+    def _ship(self) -> loop.Worker:
+        """Return the product's worker; what it does between two awaits of an event loop is done here instead."""
+        config = loop.WorkerConfig(
+            concurrency=5, poll_s=_POLL_MS / 1000, lease_s=LEASE_MS / 1000, policies=self._around.policies
+        )
+        worker = loop.Worker(self._ports, config, self._ports.clock.sleep, lambda: self._around.ring(0))
+        worker.name = self.host.name
+        return worker
+
+    @property
+    def _running(self) -> dict[str, tuple[Job, Task]]:
+        return cast("dict[str, tuple[Job, Task]]", self._shipped._running)
 
     @property
     def name(self) -> str:
@@ -72,7 +90,7 @@ class Worker:
     @property
     def ready(self) -> bool:
         """Whether it can look for work now."""
-        return self.alive and self.host.frozen_until <= self._around.kernel.now
+        return self.alive and not self._looking and self.host.frozen_until <= self._around.kernel.now
 
     @property
     def _synchronous(self) -> bool:
@@ -87,42 +105,65 @@ class Worker:
     # ------------------------------------------------------------------------------------------ work
 
     def look(self) -> None:
-        """Look for work once."""
-        self._spawn("drain", self._drain())
+        """Look for work once; the product's worker, too, does so once at a time."""
+        if not self._looking:
+            self._looking = True
+            self._spawn("drain", self._drain(), self._looked)
+
+    def _looked(self, _: Task, error: Exception | None, __: Any) -> None:
+        self._looking = False
+        if error is not None:
+            self._around.crashed(f"drain in {self.name}", error)
 
     async def _drain(self) -> None:
-        limit = self._around.rng.choice((1, 2, 5))
         try:
-            claimed = await self._ports.db.transact(lambda c: self._claim(c, limit))
+            claimed = await self._shipped._claim(self._around.rng.choice((1, 2, 5)))
         except Unavailable:
+            self._shipped._cut_off = True
             self._around.ring(1_000)
             return
+        waiting = self._shipped._waiting_suspects(claimed.jobs)
         for job in claimed.jobs:
             self._around.tell(self.name, f"claims {job.id} ({job.state}), epoch {job.lease_epoch}")
-            self._work(job)
+            if job not in waiting:
+                self._work(job)
+        await self._shipped._put_back(waiting)
         if claimed.jobs:
             self._around.ring(0)
         elif claimed.next_at is None:
-            self._around.ring(_POLL_MS)
+            self._around.shut(_POLL_MS)
         else:
-            self._around.ring(max(50, claimed.next_at - self._ports.clock.now_ms()))
-
-    def _claim(self, connection: Connection, limit: int) -> repository.Claimed:
-        return repository.claim(
-            connection, owner=self.name, limit=limit, lease_ms=LEASE_MS, policies=self._around.policies
-        )
+            self._around.shut(max(50, claimed.next_at - self._ports.clock.now_ms()))
 
     def _work(self, job: Job) -> None:
         if not self._running:
             self._spawn("tend", self._tend())
             if self._synchronous:
                 self._spawn("watch", self._watch())
-        self._running[self._spawn(job.id, steps.run(self._ports, job), self._ended)] = job
+        step = self._spawn(job.id, steps.run(self._ports, job), partial(self._ended, job))
+        self._steps.add(step)
+        self._running[job.id] = (job, step)
+        self._endanger(job)
 
-    def _ended(self, task: Task, error: Exception | None, _: Any) -> None:
-        job = self._running.pop(task)
+    def _endanger(self, job: Job) -> None:
+        deadly = self._around.deadly
+        if job.id not in deadly and self._around.faults.strikes(Fault.DEADLY):
+            deadly[job.id] = self._around.rng.choice(_DEATHS)
+        if deadly.get(job.id, 0) > 0:
+            deadly[job.id] -= 1
+            self._around.kernel.after(self._around.rng.randrange(20), partial(self._taken_down, self.host))
+
+    def _taken_down(self, host: Host) -> None:
+        if self.alive and self.host is host:
+            self.die()
+
+    def _ended(self, job: Job, task: Task, error: Exception | None, _: Any) -> None:
+        self._steps.discard(task)
+        if self._running.get(job.id, (None, None))[1] is task:
+            del self._running[job.id]
         if isinstance(error, (LeaseLost, MediagenError)):
             self._around.tell(self.name, f"{job.id}: {type(error).__name__}: {error}")
+            self._shipped._cut_off |= isinstance(error, Unavailable)
         elif error is not None:
             self._around.crashed(f"{self.name} at {job.id} ({job.state})", error)
 
@@ -132,20 +173,19 @@ class Worker:
         await Pause(_RENEW_MS)
         while self._running:
             if not self._around.faults.strikes(Fault.RENEWAL):
-                await self._renew()
+                with suppress(Unavailable):
+                    await self._shipped._renew()
             await Pause(_RENEW_MS)
 
-    async def _renew(self) -> None:
-        held = dict(self._running)
-        leases = [job.lease for job in held.values()]
-        try:
-            kept = await self._ports.db.transact(lambda c: repository.renew(c, leases, LEASE_MS))
-        except Unavailable:
-            return
-        for task, job in held.items():
-            if job.id not in kept and task in self._running:
-                self._around.tell(self.name, f"gives up {job.id}: its lease is lost")
-                task.cancel()
+    async def _watch(self) -> None:
+        """Pass the wish to cancel on to creates that are held open."""
+        await Pause(_WATCH_MS)
+        while self._running:
+            held = [job_id for job_id in self._running if self._around.wished(job_id)]
+            if held:
+                with suppress(MediagenError):
+                    await self._shipped._pass_on(held)
+            await Pause(_WATCH_MS)
 
     def rescue(self, name: str) -> None:
         """Free the leases of a worker that is taken for dead, rightly or not."""
@@ -155,26 +195,6 @@ class Worker:
     async def _rescue(self, name: str) -> None:
         with suppress(Unavailable):
             await self._ports.db.transact(lambda c: repository.release_all(c, name))
-
-    async def _watch(self) -> None:
-        """Pass the wish to cancel on to creates that are held open."""
-        await Pause(_WATCH_MS)
-        while self._running:
-            for job in [job for job in self._running.values() if self._around.wished(job.id)]:
-                try:
-                    await self._pass_on(job)
-                except MediagenError as error:
-                    self._around.tell(self.name, f"{job.id} can't be stopped: {error}")
-            await Pause(_WATCH_MS)
-
-    async def _pass_on(self, job: Job) -> None:
-        found = await self._ports.db.read(lambda c: repository.get(c, job.id))
-        if found is None or found.cancel_requested_at is None or found.finished:
-            return
-        record = await self._ports.db.read(lambda c: calls.live(c, job.id))
-        provider = self._ports.providers.get(job.provider)
-        if record is not None and provider is not None:
-            await provider.cancel(steps.call_of(self._ports, provider, job, record))
 
     # ------------------------------------------------------------------------------------------ fate
 
@@ -191,7 +211,7 @@ class Worker:
         for task in self._tasks:
             task.kill()
         self._tasks.clear()
-        self._running.clear()
+        self._steps.clear()
         self._around.kernel.after(self._around.rng.choice(_RESTARTS_MS), self._start)
 
     def stop(self) -> None:
@@ -199,5 +219,5 @@ class Worker:
         self._stopped = True
         self.alive = False
         for task in self._tasks:
-            if task not in self._running:
+            if task not in self._steps:
                 task.kill()

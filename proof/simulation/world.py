@@ -1,6 +1,7 @@
 """One schedule: builds its world from a seed, lets it run, and says what was violated."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -8,6 +9,7 @@ from random import Random
 
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.retry import Backoff
+from mediagen.jobs.states import JobState
 from mediagen.providers import Registry
 from mediagen.worker.ports import Ports, Timing
 from proof.simulation.audit import Audit
@@ -24,7 +26,7 @@ from proof.simulation.provider import SimProvider, look
 from proof.simulation.seller import Ledgers, Seller
 from proof.simulation.workers import Surroundings, Worker
 
-JOBS, WORKERS = 3, 3
+JOBS, WORKERS = (1, 1, 2, 3), 3
 TIMEOUT_S = 60.0
 HORIZON_MS = 6 * 3_600_000
 """Every job ends within this: the faults stop after 10 minutes, but a wall clock may go back twice by an hour."""
@@ -55,7 +57,8 @@ class Result:
     seed: int
     profile: str
     steps: int
-    faults: int
+    struck: Mapping[Fault, int]  # how often each fault happened
+    ends: Mapping[str, int]  # how many jobs ended in which state
     virtual_ms: int
     sales: int
     violations: Sequence[Violation]
@@ -77,10 +80,12 @@ class World:
         self._jumped = False
         self._lull_ms = rng.choice(_LULLS_MS)
         self._numbers = count(1)
+        self._deadly: dict[str, int] = {}
         self._store = store
         self._book = Book()
         self._bell: int | None = None  # when some worker looks for work next
         self._rings = 0
+        self._shut_until = 0  # virtual ms
         store.reset(self._clock())
         self._checker = Checker(
             store=store,
@@ -122,10 +127,12 @@ class World:
             kernel=self._kernel,
             rng=self._rng,
             faults=self._faults,
+            deadly=self._deadly,
             policies={"sim": policy},
             ports=self._ports,
             wished=lambda job_id: self._checker.jobs[job_id].cancel_requested_at is not None,
             ring=self._ring,
+            shut=self._shut,
             crashed=self._crashed,
             tell=self._tell,
         )
@@ -141,7 +148,7 @@ class World:
         if self._profile.name == "unmarked":
             self._faults.never(Fault.CLOCK_JUMP)  # time is what tells whose a prediction is
         self._tell("world", f"seed {self._seed}: {self._profile.name}{', twins' if twins else ''}")
-        self._outside.open(JOBS, twins=twins)
+        self._outside.open(2 if twins else self._rng.choice(JOBS), twins=twins)
         self._kernel.after(self._rng.randrange(60_000), self._jump)
         self._kernel.run(until_ms=HORIZON_MS, most_steps=MOST_STEPS)
         self._conclude()
@@ -150,7 +157,8 @@ class World:
             seed=self._seed,
             profile=self._profile.name,
             steps=self._kernel.steps,
-            faults=self._faults.count,
+            struck=dict(self._faults.struck),
+            ends=Counter(job.state for job in self._checker.jobs.values()),
             virtual_ms=self._kernel.now,
             sales=len(self._book.sales),
             violations=tuple(self._checker.violations),
@@ -170,6 +178,7 @@ class World:
             profile=self._profile,
             now=self._kernel.now,
             jumped=self._jumped,
+            deadly=self._deadly,
             timeout_ms=int(TIMEOUT_S * 1000),
         ).run()
 
@@ -178,7 +187,7 @@ class World:
 
     @property
     def _over(self) -> bool:
-        return self._outside.to_come == 0 and self._checker.finished
+        return self._outside.to_come == 0 and not self._checker.open
 
     # ------------------------------------------------------------------------------------------ parts
 
@@ -232,10 +241,17 @@ class World:
 
     def _due_in_ms(self) -> int | None:
         """Return when a worker may find work; None when there is none."""
-        due = self._store.ask(
-            "SELECT min(max(run_at, coalesce(lease_until, 0))) FROM jobs WHERE finished_at IS NULL"
-        )[0][0]
-        return None if due is None else max(0, due - self._wall())
+        shut_until = START_MS + self._offset_ms + self._shut_until
+        due = [
+            max(job.due, shut_until) if job.state == JobState.QUEUED else job.due
+            for job in self._checker.open.values()
+        ]
+        return max(0, min(due) - self._wall()) if due else None
+
+    def _shut(self, ms: int) -> None:
+        """Note that nothing queued can be started for a while, whatever rings; looks at it are spared."""
+        self._shut_until = self._kernel.now + ms
+        self._ring(ms)
 
     def _ring(self, in_ms: int) -> None:
         """Let some worker look for work, so much later or when it looks by itself."""
@@ -265,9 +281,12 @@ class World:
 
     def _interferes(self, task: Task) -> bool:
         """Let the process of a task die or freeze before its next step."""
-        worker = next((worker for worker in self._workers if worker.host is task.host), None)
-        if worker is None:
-            return False
+        for worker in self._workers:
+            if worker.host is task.host:
+                return self._strikes_down(worker, task)
+        return False
+
+    def _strikes_down(self, worker: Worker, task: Task) -> bool:
         if self._faults.strikes(Fault.CRASH):
             worker.die()
             return True

@@ -1,0 +1,91 @@
+"""Prove what mediagen promises, on this machine.
+
+    ./run proof                 what can be proved, how, and how long it takes
+    ./run proof NAME [ARGS]     run one of them; NAME --help tells its options
+    ./run proof gate            run those that every change must pass and that the tests do not hold
+    ./run proof nightly         run all of them at full length, one after the other
+
+docs/explanation/promises.md says which promise each of them stands for. The exit code is 0 when what was promised held.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proof.table import show
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """One command of this folder; `gate` and `nightly` are the options of its runs at those lengths."""
+
+    name: str
+    shows: str
+    takes: str  # at full length on two cores
+    gate: Sequence[str] = ()
+    nightly: Sequence[str] = ("",)
+
+
+PROOFS = (
+    Proof(
+        name="simulation",
+        shows="random faults on the shipped engine: nothing lost, bought twice or stuck",
+        takes="2 h",
+        gate=("--schedules 20000 --jobs 2", "--mutant all --jobs 2"),
+        nightly=("--schedules 1000000 --jobs 2", "--mutant all --jobs 2"),
+    ),
+    Proof(
+        name="model_check",
+        shows="every interleaving of the submit protocol, with bounded faults",
+        takes="1 min",
+    ),
+    Proof(name="kill_loop", shows="kill -9 again and again under an evil provider", takes="6 min"),
+    Proof(name="power_cuts", shows="acknowledged commits and artifacts survive power cuts", takes="5 min"),
+    Proof(name="bad_input", shows="odd values everywhere: clear errors, no 5xx, no rows", takes="2 min"),
+    Proof(name="fuzz", shows="the API answers as its OpenAPI document says", takes="1 h"),
+    Proof(name="security", shows="SSRF, bombs, path traversal, scripts, secrets", takes="3 min"),
+    Proof(name="chaos", shows="processes killed, Redis flushed, PostgreSQL restarted", takes="16 min"),
+)
+_BY_NAME = {proof.name: proof for proof in PROOFS}
+
+
+def main() -> int:
+    """Run what the command line says."""
+    match sys.argv[1:]:
+        case [] | ["-h" | "--help"]:
+            return _list()
+        case ["gate"]:
+            return _all([(proof.name, options) for proof in PROOFS for options in proof.gate])
+        case ["nightly"]:
+            return _all([(proof.name, options) for proof in PROOFS for options in proof.nightly])
+        case [name, *args] if name in _BY_NAME:
+            return _run(name, args)
+        case [name, *_]:
+            print(
+                f"There is no proof {name!r}; there are: {', '.join(_BY_NAME)}, gate, nightly",
+                file=sys.stderr,
+            )
+            return 2
+    return 2
+
+
+def _list() -> int:
+    print(__doc__)
+    rows = [(proof.name, proof.shows, proof.takes) for proof in PROOFS]
+    show("Proofs", ("name", "shows", "takes"), rows, [])
+    return 0
+
+
+def _all(runs: Sequence[tuple[str, str]]) -> int:
+    """Run all of them, also when one fails; return the worst exit code."""
+    codes = [_run(name, given.split()) for name, given in runs]
+    return max(codes)
+
+
+def _run(name: str, args: list[str]) -> int:
+    return subprocess.call([sys.executable, "-m", f"proof.{name}", *args])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What proofs are run against, too, to show what they find: written by us in the way of tutorials."""
