@@ -43,6 +43,7 @@ class Plan:
     seconds: float
     count: int | None = None
     keep_bodies: bool = False
+    rate: float | None = None  # requests a second over all connections; None: as fast as answers come
 
     @classmethod
     def read(cls, line: str) -> "Plan":
@@ -58,8 +59,10 @@ class Run:
         self.tally = Tally()
         self.over = asyncio.Event()
         self._sent = 0
+        self._turns = 0
         self._open = 0
-        self._ends_at = time.perf_counter() + plan.seconds
+        self._begun_at = time.perf_counter()
+        self._ends_at = self._begun_at + plan.seconds
 
     def opened(self) -> None:
         self._open += 1
@@ -68,6 +71,13 @@ class Run:
         self._open -= 1
         if self._open == 0:
             self.over.set()
+
+    def pause_s(self) -> float:
+        """Return how long the next request has to wait for its turn."""
+        if self.plan.rate is None:
+            return 0.0
+        self._turns += 1
+        return max(0.0, self._begun_at + self._turns / self.plan.rate - time.perf_counter())
 
     def next(self) -> bytes | None:
         """Return the next request, or None when it is time to stop."""
@@ -91,7 +101,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._run.opened()
-        self._send()
+        self._send_in_turn()
 
     def data_received(self, data: bytes) -> None:
         if self._left:
@@ -120,11 +130,17 @@ class Connection(asyncio.Protocol):
         if self._run.plan.keep_bodies:
             self._run.tally.kept.append(b"".join(self._body).decode())
             self._body.clear()
-        self._send()
+        self._send_in_turn()
+
+    def _send_in_turn(self) -> None:
+        if pause_s := self._run.pause_s():
+            asyncio.get_running_loop().call_later(pause_s, self._send)
+        else:
+            self._send()
 
     def _send(self) -> None:
         request = self._run.next()
-        if request is None:
+        if request is None or self._transport.is_closing():
             self._transport.close()
             return
         self._waits = True

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import random
+import resource
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,11 +51,11 @@ class Process:
         port: int | None = None,
         talks: bool = False,
     ) -> None:
-        """With `port` it is up once that answers; with `talks` its stdin and stdout are ours."""
+        """With `port` it is up once that answers HTTP; with `talks` its stdin and stdout are ours."""
         self.port = port or 0
-        self._command = command
+        self.command = command
         self._folder = folder
-        self._env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})}
+        self.env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})}
         self._talks = talks
         self._log = folder / f"{Path(command[0]).name}-{id(self)}.log"
 
@@ -61,9 +63,9 @@ class Process:
         pipe = PIPE if self._talks else DEVNULL
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *self.command,
                 cwd=self._folder,
-                env=self._env,
+                env=self.env,
                 stdin=pipe,
                 stdout=pipe if self._talks else log,
                 stderr=log,
@@ -89,7 +91,7 @@ class Process:
     async def _answers(self) -> None:
         try:
             async with asyncio.timeout(_START_S):
-                while not await _connects(self.port):
+                while not await _speaks_http(self.port):
                     if self._process.returncode is not None:
                         raise self.failed("ended at once")
                     await asyncio.sleep(_LOOK_S)
@@ -99,7 +101,7 @@ class Process:
     def failed(self, what: str) -> Failed:
         """Return an error that shows the end of the log."""
         said = self._log.read_text(errors="replace")[-2000:]
-        return Failed(f"{' '.join(self._command)} {what}: {said}")
+        return Failed(f"{' '.join(self.command)} {what}: {said}")
 
     async def ask(self, line: str) -> str:
         """Write a line to a process that talks and return the line that it answers with."""
@@ -134,9 +136,8 @@ class Process:
 
     @property
     def cpu_s(self) -> float:
-        """CPU time of all its threads so far, in steps of 10 ms; of its children only what has ended."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / _TICKS_PER_S
+        """CPU time so far of all its threads and its children, in steps of 10 ms."""
+        return sum(map(_cpu_s, _family(self.pid)))
 
     @property
     def rss_kib(self) -> int:
@@ -153,13 +154,41 @@ class Process:
         raise self.failed("has ended")
 
 
-async def _connects(port: int) -> bool:
+async def _speaks_http(port: int) -> bool:
     try:
-        _, writer = await asyncio.open_connection(LOOPBACK, port)
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:
         return False
-    writer.close()
-    return True
+    try:
+        writer.write(f"GET / HTTP/1.1\r\nhost: {LOOPBACK}\r\n\r\n".encode())
+        return bool(await reader.read(1))  # a server may listen long before it answers
+    except OSError:
+        return False
+    finally:
+        writer.close()
+
+
+def _family(pid: int) -> Iterator[int]:
+    """Yield the process and all that it started."""
+    yield pid
+    with suppress(FileNotFoundError):  # it has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from _family(int(child))
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / _TICKS_PER_S
+
+
+def open_files() -> int:
+    """Return how many files a process may have open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if most != resource.RLIM_INFINITY else sys.maxsize
 
 
 def python(module: str, *args: str) -> list[str]:

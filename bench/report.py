@@ -53,7 +53,6 @@ class Row:
     us: Measure
     other: Measure | None = None
     goal: Goal | None = None
-    note: str = ""
 
     @property
     def ratios(self) -> list[float]:
@@ -86,6 +85,7 @@ class Report:
 
     rows: list[Row] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what makes the figures differ from what they should be
 
     def show(self, console: Console) -> None:
         """Print the table."""
@@ -95,8 +95,8 @@ class Report:
         for row in self.rows:
             table.add_row(*_cells(row))
         console.print(table)
-        for note in dict.fromkeys(row.note for row in self.rows if row.note):
-            console.print(note, style="dim", highlight=False)
+        for note in dict.fromkeys(self.notes):
+            console.print(f"Mind: {note}", style="bold red", highlight=False)
         for missing in self.missing:
             console.print(f"{missing.path}: not measured: {missing.why}", style="yellow", highlight=False)
 
@@ -107,7 +107,7 @@ class Report:
             for row in self.rows
         ]
         missing = [asdict(missing) for missing in self.missing]
-        found = {"machine": machine(), "rows": rows, "missing": missing}
+        found = {"machine": machine(), "rows": rows, "missing": missing, "notes": self.notes}
         path.write_text(json.dumps(found, indent=2) + "\n")
 
 

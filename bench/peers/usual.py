@@ -19,10 +19,9 @@ from sqlalchemy import JSON, DateTime, Text, event
 from sqlalchemy.ext.asyncio import AsyncAttrs, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from bench.peers import USUAL_QUEUE
 from bench.peers.serving import serve
 from mediagen.api.schemas import GenerateRequest
-
-_QUEUE = "bench-usual"
 
 
 class Base(AsyncAttrs, DeclarativeBase):
@@ -104,7 +103,7 @@ async def generate(asked: GenerateRequest) -> Job:
         await session.commit()
         await session.refresh(job)
     if _celery is not None:
-        _celery.send_task("usual.run", args=[job.id], queue=_QUEUE, ignore_result=True)
+        _celery.send_task("usual.run", args=[job.id], queue=USUAL_QUEUE, ignore_result=True)
     return job
 
 
