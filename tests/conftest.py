@@ -1,9 +1,11 @@
 """What holds for all tests: no setting of the machine's leaks in, and in CI nothing is skipped."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from tests.fakes import servers
 
 _OURS = (
     "DATA_DIR",
@@ -13,16 +15,31 @@ _OURS = (
     "HOST",
     "PORT",
     "DEFAULT_MODEL",
-    "STORAGE_PATH",
+    "CELERY_BROKER_URL",
 )
-_PROVIDERS = ("REPLICATE_", "COG_", "MOCK_", "MEDIAGEN_")
+_OURS_BEGIN = ("REPLICATE_", "COG_", "MOCK_", "MEDIAGEN_", "STORAGE_", "S3_")
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name in _OURS or name.startswith(_PROVIDERS):
+        if name in _OURS or name.startswith(_OURS_BEGIN):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(params=servers.KINDS)
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The DATABASE_URL of a whole installation; the test runs once with every kind of database."""
+    with servers.database_url(request.param) as url:
+        yield url
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say which servers the tests take, even where `-q` leaves the header out."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not session.config.option.collectonly:
+        for line in servers.described():
+            terminal.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)

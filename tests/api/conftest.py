@@ -83,8 +83,8 @@ class _Server(uvicorn.Server):
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, data_dir=tmp_path / "data", min_free_bytes=0)
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(_env_file=None, data_dir=tmp_path / "data", database_url=database_url, min_free_bytes=0)
 
 
 @pytest.fixture

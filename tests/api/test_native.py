@@ -263,6 +263,26 @@ async def test_stats_count_what_there_is(api: Api) -> None:
     assert len(stats["workers"]) == 1
 
 
+async def test_the_system_tells_its_parts_and_its_last_hour(api: Api) -> None:
+    await api.finished(await api.generate())
+    await api.finished(await api.generate(parameters={"fault": "moderation", "latency_s": 0}))
+    status, _, system = await api.call("GET", f"{API}/system")
+    assert status == 200
+    assert (system["mode"] == "embedded") is (system["database"] == "sqlite")
+    assert (system["broker"], system["storage"], system["mock_mode"]) == ("in-process", "local", True)
+    assert len(system["minutes"]) == 60
+    totals = {
+        key: sum(minute[key] for minute in system["minutes"])
+        for key in ("accepted", "begun", "completed", "failed")
+    }
+    assert totals == {"accepted": 2, "begun": 2, "completed": 1, "failed": 1}
+    assert (system["queue_depth"], system["in_flight"]) == (0, 0)
+    assert system["run_s"]["p50"] > 0
+    assert system["wait_s"]["p95"] >= 0
+    (provider,) = system["providers"]
+    assert (provider["name"], provider["calls_last_hour"], provider["in_flight"]) == ("mock", 2, 0)
+
+
 async def test_health_names_every_part(api: Api) -> None:
     status, _, health = await api.call("GET", "/health")
     assert (status, health["status"]) == (200, "ok")
@@ -277,9 +297,26 @@ async def test_health_is_503_without_a_worker_but_jobs_are_still_taken(idle_api:
     assert (await idle_api.generate())["status"] == "pending"
 
 
+async def test_models_say_how_long_they_take_once_that_is_known(api: Api) -> None:
+    _, _, before = await api.call("GET", f"{API}/models")
+    assert before["items"][0]["typical_s"] is None
+    await api.finished(await api.generate())
+    _, _, after = await api.call("GET", f"{API}/models")
+    assert 0.05 <= after["items"][0]["typical_s"] < 60
+
+
+async def test_a_queued_job_says_how_many_go_first(idle_api: Api) -> None:
+    first, second = await idle_api.generate(), await idle_api.generate()
+    urgent = await idle_api.generate(priority=5)
+    for job, ahead in ((urgent, 0), (first, 1), (second, 2)):
+        _, _, detail = await idle_api.call("GET", f"{API}/jobs/{job['id']}")
+        assert detail["ahead"] == ahead
+
+
 async def test_models_carry_the_schema_of_their_input(idle_api: Api) -> None:
     _, _, models = await idle_api.call("GET", f"{API}/models")
     assert models["mock_mode"] is True
+    assert "REPLICATE_API_TOKEN" in models["connect_with"]
     assert models["items"][0]["default"] is True
     assert models["items"][0]["input_schema"]["properties"]["width"]["maximum"] >= 1024
 

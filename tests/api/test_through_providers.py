@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -15,9 +14,10 @@ from tests.fakes.cog.server import CogServer, CogUnavailable
 from tests.fakes.replicate import FakeReplicate
 
 
-def settings_in(folder: Path, **more: object) -> Settings:
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
     quick = {"reconcile_grace": 0.2, "retry_backoff_base": 0.1, "provider_creates_per_s": 100.0}
-    return Settings(_env_file=None, data_dir=folder, min_free_bytes=0, **(quick | more))  # type: ignore[arg-type]
+    return settings.model_copy(update=quick)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ async def replicate(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeReplic
 
 
 @pytest.fixture
-async def api(replicate: FakeReplicate, tmp_path: Path) -> AsyncIterator[Api]:
-    async with serving(settings_in(tmp_path)) as running:
+async def api(replicate: FakeReplicate, settings: Settings) -> AsyncIterator[Api]:
+    async with serving(settings) as running:
         yield running
 
 
@@ -99,12 +99,12 @@ async def test_many_jobs_are_followed_with_few_requests(api: Api, replicate: Fak
 
 
 async def test_a_ring_of_replicate_ends_the_wait(
-    replicate: FakeReplicate, tmp_path: Path, unused_tcp_port: int
+    replicate: FakeReplicate, settings: Settings, unused_tcp_port: int
 ) -> None:
     """With PUBLIC_URL the webhook names the call; when it rings, the job is looked at at once."""
     port = unused_tcp_port
-    settings = settings_in(tmp_path, public_url=f"http://127.0.0.1:{port}", port=port)
-    async with serving(settings, port=port) as api:
+    public = settings.model_copy(update={"public_url": f"http://127.0.0.1:{port}", "port": port})
+    async with serving(public, port=port) as api:
         replicate.switches.latency_s = -1
         job = await api.generate(parameters={})
         await replicate.until(lambda: len(replicate.kept) == 1)
@@ -117,12 +117,12 @@ async def test_a_ring_of_replicate_ends_the_wait(
 
 @pytest.mark.cog
 async def test_a_job_through_a_real_cog_server_completes_with_a_picture(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     try:
         with CogServer() as cog:
             monkeypatch.setenv("COG_URL", cog.url)
-            async with serving(settings_in(tmp_path)) as api:
+            async with serving(settings) as api:
                 parameters = {"width": 96, "height": 64, "num_outputs": 2}
                 job = await api.finished(await api.generate("a heron", parameters=parameters))
                 assert (job["status"], job["provider"], len(job["artifacts"])) == ("completed", "cog", 2)

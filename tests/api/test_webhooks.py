@@ -18,6 +18,7 @@ from mediagen.jobs import calls
 from mediagen.jobs.model import CallRecord
 from mediagen.jobs.service import Submission
 from mediagen.jobs.states import CallState, JobState
+from mediagen.jobs.view import detail_json
 from mediagen.runtime import Runtime
 from mediagen.settings import Settings
 from mediagen.worker.webhooks import PAUSES_S, WebhookSender
@@ -58,14 +59,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    settings = Settings(
-        _env_file=None,
-        data_dir=tmp_path,
-        min_free_bytes=0,
-        webhook_allow_private=True,
-    )
-    async with serving(settings) as running:
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    reachable = settings.model_copy(update={"webhook_allow_private": True})
+    async with serving(reachable) as running:
         yield running
 
 
@@ -123,7 +119,7 @@ class Office:
 @asynccontextmanager
 async def office_in(folder: Path, *, allow_private: bool) -> AsyncIterator[Office]:
     clock = ManualClock(time.time_ns() // 1_000_000)
-    settings = Settings(_env_file=None, data_dir=folder, min_free_bytes=0)
+    settings = Settings(_env_file=None, data_dir=folder, min_free_bytes=0, webhook_allow_private=True)
     runtime = await Runtime.start(settings, clock)
     sender = WebhookSender(
         db=runtime.db,
@@ -171,9 +167,11 @@ async def test_a_delivery_that_was_taken_never_comes_again(office: Office, recei
 
 async def test_a_receiver_that_is_gone_is_not_asked_again(office: Office, receiver: Receiver) -> None:
     receiver.answers = [410]
-    await office.end_a_job(receiver.url)
+    job_id = await office.end_a_job(receiver.url)
     assert [await office.send(), await office.send(after_s=10 * DAY_S)] == [1, 0]
     assert await office.outbox() == [("dead", 410)]
+    seen = detail_json(await office.runtime.jobs.detail(job_id), office.runtime.links)
+    assert seen["delivery"] == {"state": "dead", "attempts": 1, "last_status": 410, "next_try_at": None}
 
 
 async def test_a_receiver_that_never_takes_it_is_given_up_after_days(
@@ -243,10 +241,10 @@ PUBLIC = "https://media.example.com/gw"
 
 
 @pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Api]:
+async def door(settings: Settings) -> AsyncIterator[Api]:
     """A server without a worker that providers can reach."""
-    settings = Settings(_env_file=None, data_dir=tmp_path, min_free_bytes=0, public_url=PUBLIC)
-    async with serving(settings, worker=False) as running:
+    public = settings.model_copy(update={"public_url": PUBLIC})
+    async with serving(public, worker=False) as running:
         yield running
 
 
@@ -290,6 +288,16 @@ async def test_a_ring_records_the_ref_and_makes_the_job_due(door: Api) -> None:
     call = await lost_call(door)
     assert await known(door, call) == ("unknown", None, False)
     assert await ring(door, path_of(door, call), {"id": "ref-1", "status": "starting"}) == 204
+    assert await known(door, call) == ("accepted", "ref-1", True)
+
+
+async def test_that_a_known_call_has_begun_is_no_news(door: Api) -> None:
+    call = await lost_call(door, CallState.ACCEPTED)
+    assert await known(door, call) == ("accepted", "ref-1", False)
+    for status in ("starting", "processing"):
+        assert await ring(door, path_of(door, call), {"id": "ref-1", "status": status}) == 204
+    assert await known(door, call) == ("accepted", "ref-1", False)
+    assert await ring(door, path_of(door, call), {"id": "ref-1", "status": "failed"}) == 204
     assert await known(door, call) == ("accepted", "ref-1", True)
 
 

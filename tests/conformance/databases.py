@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from sqlalchemy import select
 from mediagen.clock import Clock
 from mediagen.db.engine import Connection, Database, SQLiteDatabase
 from mediagen.db.migrate import migrate_sqlite
+from mediagen.db.postgres import PostgresDatabase
 from mediagen.db.tables import metadata
 from mediagen.jobs import calls, repository, wishes
 from mediagen.jobs.gates import GatePolicy
@@ -20,6 +21,7 @@ from mediagen.jobs.model import CallRecord, Job, JobRequest, Lease
 from mediagen.jobs.repository import Claimed, NewJob
 from mediagen.jobs.states import CallState, JobState
 from tests.fakes.clock import ManualClock
+from tests.fakes.servers import database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,7 +55,20 @@ def _migrated_sqlite_file() -> bytes:
         return path.read_bytes()
 
 
-DATABASES: Mapping[str, Opener] = {"sqlite": _sqlite}
+@asynccontextmanager
+async def _postgres(folder: Path, clock: Clock) -> AsyncIterator[Database]:
+    known = folder / "postgres.url"  # of the database that was made for this folder
+    with nullcontext(known.read_text()) if known.exists() else database() as url:
+        known.write_text(url)
+        db = PostgresDatabase(url, clock, server_clock=False)
+        await db.start()
+        try:
+            yield db
+        finally:
+            await db.close()
+
+
+DATABASES: Mapping[str, Opener] = {"sqlite": _sqlite, "postgresql": _postgres}
 
 
 @dataclass(frozen=True, kw_only=True)

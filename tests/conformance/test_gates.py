@@ -156,6 +156,16 @@ async def test_a_call_that_is_over_gives_its_place_free(desk: Desk, state: CallS
     assert (await opening(desk, GatePolicy(creates_per_s=5, max_in_flight=1))).slots == 1
 
 
+async def test_a_call_of_which_nobody_will_learn_more_gives_its_place_free(desk: Desk) -> None:
+    """Its job has ended with `outcome_unknown`; counted for good, it would shut the gate for good."""
+    await desk.call(await desk.job_in(JobState.RECONCILING), CallState.UNKNOWN)
+    policy = GatePolicy(creates_per_s=5, max_in_flight=1)
+    assert (await opening(desk, policy)).slots == 0
+    [job] = await desk.claimed()
+    await desk.move(job.lease, JobState.FAILED, error_code="outcome_unknown", error_message="no answer")
+    assert (await opening(desk, policy)).slots == 1
+
+
 async def test_calls_of_other_providers_take_no_place(desk: Desk) -> None:
     await desk.call(await desk.add(provider="drawer"))
     assert (await opening(desk, GatePolicy(creates_per_s=5, max_in_flight=1))).slots == 1

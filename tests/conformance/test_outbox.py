@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from mediagen.jobs import outbox
+from mediagen.jobs.outbox import Delivered
 from mediagen.jobs.states import JobState
 from tests.conformance.databases import Desk
 
@@ -80,3 +81,22 @@ async def test_senders_side_by_side_never_take_the_same_delivery(desk: Desk) -> 
         batches = await asyncio.gather(*(d.run(outbox.take_due, PAUSES_MS, 3) for d in desks))
     taken = [delivery.id for batch in batches for delivery in batch]
     assert len(taken) == len(set(taken)) == 20
+
+
+async def test_a_job_tells_how_far_its_delivery_has_come(desk: Desk) -> None:
+    async def seen(state: str, *, status: int | None) -> Delivered | None:
+        [delivery] = await desk.run(outbox.take_due, PAUSES_MS, 10)
+        await desk.run(outbox.note, delivery, status=status, state=state)
+        return await desk.run(outbox.of_job, job.id)
+
+    silent = await desk.job_in(JobState.FAILED)
+    assert await desk.run(outbox.of_job, silent.id) is None
+    job = await desk.job_in(JobState.SUCCEEDED, webhook_url=HOOK)
+    now = desk.clock.now_ms()
+    new = Delivered(state="pending", attempts=0, last_status=None, next_at=now)
+    assert await desk.run(outbox.of_job, job.id) == new
+    failed = Delivered(state="pending", attempts=1, last_status=500, next_at=now + PAUSES_MS[0])
+    assert await seen("pending", status=500) == failed
+    desk.clock.advance(PAUSES_MS[0] / 1000)
+    given_up = Delivered(state="dead", attempts=2, last_status=None, next_at=None)
+    assert await seen("dead", status=None) == given_up

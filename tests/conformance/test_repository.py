@@ -9,9 +9,10 @@ import pytest
 from mediagen.db.engine import Connection
 from mediagen.errors import LeaseLost
 from mediagen.jobs import events, repository
+from mediagen.jobs.due import WORKING
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import EventType, Job, Lease
-from mediagen.jobs.repository import WORKING, JobFilter
+from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.states import STATUS_OF, TERMINAL, JobState, JobStatus
 from tests.conformance.databases import LEASE_MS, Desk
 
@@ -58,17 +59,6 @@ async def test_many_jobs_are_read_at_once_and_missing_ones_left_out(desk: Desk) 
     first, second = await desk.add(), await desk.add()
     found = await desk.run(repository.get_many, [second.id, "nobody", first.id])
     assert found == {first.id: first, second.id: second}
-
-
-async def test_events_are_read_in_order_after_an_id_up_to_the_limit_of_one_job_or_of_all(desk: Desk) -> None:
-    first, second = await desk.add(), await desk.add()
-    await desk.run(events.append, first.id, EventType.PROGRESS, {"progress": 0.5})
-    everything = await desk.run(events.after, 0, limit=10)
-    assert [event.job_id for event in everything] == [first.id, second.id, first.id]
-    assert await desk.run(events.after, everything[0].id, limit=1) == [everything[1]]
-    assert await desk.run(events.after, 0, limit=10, job_id=first.id) == [everything[0], everything[2]]
-    assert await desk.run(events.last_id) == everything[-1].id
-    assert everything[-1].data == {"progress": 0.5}
 
 
 # ---------------------------------------------------------------------------------------------- claim

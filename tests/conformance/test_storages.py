@@ -1,6 +1,8 @@
 """What every storage must do. A new one joins by one more entry in `STORAGES`."""
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
@@ -242,6 +244,16 @@ async def test_what_was_stored_is_there_after_a_restart(storage: Storage) -> Non
     await storage.close()
     await storage.start()
     assert await stored(storage, "ab/abcd.png") == b"picture"
+
+
+async def test_a_start_clears_what_dead_processes_left_a_day_ago_and_nothing_that_waits(
+    storage: Storage,
+) -> None:
+    day_ago = time.time() - 24 * 3600
+    for name, age_s in (("in-old", 60), ("in-young", -60), ("fetched-old", 60)):
+        os.utime(incoming(storage, b"picture", name), (day_ago - age_s, day_ago - age_s))
+    await storage.start()
+    assert {path.name for path in storage.temp_dir.iterdir()} == {"in-young", "fetched-old"}
 
 
 async def test_a_check_says_one_short_sentence_and_leaves_nothing(storage: Storage) -> None:

@@ -8,8 +8,9 @@ from mediagen.artifacts import repository as artifacts
 from mediagen.artifacts.model import Artifact, ThumbnailState
 from mediagen.errors import Conflict, KeyReused
 from mediagen.jobs import calls, events, outbox, repository, wishes
+from mediagen.jobs.due import WORKING
 from mediagen.jobs.model import Job
-from mediagen.jobs.repository import KEY_LIFETIME_MS, WORKING, NewJob
+from mediagen.jobs.repository import KEY_LIFETIME_MS, NewJob
 from mediagen.jobs.service import Submitted, accept
 from mediagen.jobs.states import TERMINAL, CallState, JobState
 from tests.conformance.databases import LEASE_MS, Desk

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import create_engine, select
 
+from mediagen.db import tables
+from mediagen.db.postgres import normalized
 from mediagen.jobs.states import JobState
 from tests.fakes.replicate import FakeReplicate
 from tests.fakes.server_process import ServerProcess
@@ -39,9 +41,11 @@ class Round:
 
 
 @asynccontextmanager
-async def a_server(folder: Path, **env: str) -> AsyncIterator[ServerProcess]:
+async def a_server(folder: Path, database_url: str, **env: str) -> AsyncIterator[ServerProcess]:
     """Run a server on the folder; what it logged is shown with a test that fails."""
-    async with ServerProcess({"DATA_DIR": str(folder), **QUICK, **env}) as server:
+    async with ServerProcess(
+        {"DATA_DIR": str(folder), "DATABASE_URL": database_url, **QUICK, **env}
+    ) as server:
         try:
             yield server
         except BaseException:
@@ -95,11 +99,18 @@ def _read(block: bytes) -> dict[str, Any] | None:
     return json.loads(data[0]) if data else None
 
 
-def states_of(folder: Path, jobs: Sequence[str]) -> set[str]:
-    """Return the states of jobs as they lie in the file of a dead server."""
-    marks = ",".join("?" * len(jobs))
-    with closing(sqlite3.connect(folder / "mediagen.db")) as connection:
-        return {row[0] for row in connection.execute(f"SELECT state FROM jobs WHERE id IN ({marks})", jobs)}
+def states_of(server: ServerProcess, ids: Sequence[str]) -> set[str]:
+    """Return the states of jobs as they lie in the database of a dead server."""
+    file = Path(server.env["DATA_DIR"]) / "mediagen.db"
+    url = server.env["DATABASE_URL"]
+    engine = create_engine(normalized(url) if url else f"sqlite:///{file}")
+    try:
+        with engine.connect() as connection:
+            return set(
+                connection.execute(select(tables.jobs.c.state).where(tables.jobs.c.id.in_(ids))).scalars()
+            )
+    finally:
+        engine.dispose()
 
 
 async def ended(http: aiohttp.ClientSession, server: ServerProcess, job_id: str) -> dict[str, Any]:
@@ -135,17 +146,17 @@ MOCK_ROUNDS = [
 
 
 async def test_a_killed_server_goes_on_where_it_was_and_buys_nothing_twice(
-    http: aiohttp.ClientSession, tmp_path: Path
+    http: aiohttp.ClientSession, database_url: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
     jobs: list[str] = []
-    async with asyncio.timeout(100), a_server(folder) as server:
+    async with asyncio.timeout(100), a_server(folder, database_url) as server:
         await server.stop()
         for number, plan in enumerate(MOCK_ROUNDS):
             server.args = ("--no-worker",) if plan.state is JobState.QUEUED else ()
             await server.start()
             made = await killed_at(http, server, f"round {number}", plan)
-            assert plan.state in states_of(folder, made)
+            assert plan.state in states_of(server, made)
             jobs += made
         await server.start()
         await expect_all_made_once(http, server, jobs)
@@ -175,17 +186,17 @@ async def replicate() -> AsyncIterator[FakeReplicate]:
 
 
 async def test_what_a_killed_server_bought_is_found_followed_and_kept_and_never_bought_again(
-    http: aiohttp.ClientSession, replicate: FakeReplicate, tmp_path: Path
+    http: aiohttp.ClientSession, replicate: FakeReplicate, database_url: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
     account = {"REPLICATE_API_TOKEN": replicate.token, "REPLICATE_API_BASE_URL": replicate.url}
     jobs: list[str] = []
-    async with asyncio.timeout(100), a_server(folder, **account) as server:
+    async with asyncio.timeout(100), a_server(folder, database_url, **account) as server:
         for number, plan in enumerate(REPLICATE_ROUNDS):
             for name, value in plan.switches.items():
                 setattr(replicate.switches, name, value)
             made = await killed_at(http, server, f"round {number}", plan, replicate)
-            assert plan.state in states_of(folder, made)
+            assert plan.state in states_of(server, made)
             jobs += made
             _back_to_normal(replicate)
             await server.start()
@@ -205,10 +216,10 @@ def _back_to_normal(replicate: FakeReplicate) -> None:
 
 
 async def test_a_client_that_repeats_its_requests_after_a_crash_gets_one_job_for_each(
-    http: aiohttp.ClientSession, tmp_path: Path
+    http: aiohttp.ClientSession, database_url: str, tmp_path: Path
 ) -> None:
     asked = [f"order {n}" for n in range(30)]
-    async with asyncio.timeout(100), a_server(tmp_path / "data") as server:
+    async with asyncio.timeout(100), a_server(tmp_path / "data", database_url) as server:
         asking = [asyncio.create_task(submit(http, server, key, SMALL, key)) for key in asked]
         done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         await server.kill()

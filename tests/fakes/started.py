@@ -49,10 +49,8 @@ class CantStart(Exception):
 
 @functools.cache
 def postgres_bin() -> Path | None:
-    """Return the folder of PostgreSQL's programs, the newest that this machine has; None without any."""
-    found = [(_version(folder), folder) for folder in _folders_with("initdb")]
-    usable = [each for each in found if each[0] >= OLDEST_POSTGRES]
-    return max(usable)[1] if usable else None
+    """Return the folder of PostgreSQL's programs: this machine's before those of a wheel; None without any."""
+    return next((folder for folder in _folders_with("initdb") if _version(folder) >= OLDEST_POSTGRES), None)
 
 
 @functools.cache
@@ -155,9 +153,16 @@ class _Server:
 
 
 class OwnPostgres(_Server):
-    """PostgreSQL with everything durable, as in production, and nobody asked for a password."""
+    """PostgreSQL that asks nobody for a password.
+
+    Everything is durable, as in production, unless the server is to outlive all that is tested with it.
+    """
 
     name = "postgres"
+
+    def __init__(self, *, durable: bool = True) -> None:
+        super().__init__()
+        self._durable = durable
 
     @property
     def url(self) -> str:
@@ -203,6 +208,7 @@ class OwnPostgres(_Server):
             "unix_socket_directories": "",
             "max_connections": "200",
             "shared_buffers": "64MB",
+            "fsync": "on" if self._durable else "off",
         }
         given = [f"--{name}={value}" for name, value in options.items()]
         return [self._bin / "postgres", "-D", self.folder / "data", *given]

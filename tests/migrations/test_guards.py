@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, Executable, RowMapping, insert, select, update
+from sqlalchemy import Connection, Engine, Executable, RowMapping, create_engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mediagen.db.engine import sqlite_engine
 from mediagen.db.migrate import migrate_sqlite
+from mediagen.db.postgres import normalized
 from mediagen.db.tables import artifacts, idempotency_keys, jobs, provider_calls, webhook_outbox
 from mediagen.jobs.states import CALL_MOVES, JOB_MOVES, LIVE_CALLS, TERMINAL, CallState, JobState
+from tests.fakes.servers import KINDS, database_url
 
 JOB: Mapping[str, Any] = {
     "id": "job-1",
@@ -79,20 +81,28 @@ KEY: Mapping[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    path = tmp_path_factory.mktemp("guards") / "jobs.db"
-    migrate_sqlite(path)
-    engine = sqlite_engine(path, writes=True)
-    yield engine
-    engine.dispose()
+@pytest.fixture(scope="module", params=KINDS)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    file = tmp_path_factory.mktemp("guards") / "jobs.db"
+    with database_url(request.param) as url:
+        if not url:
+            migrate_sqlite(file)
+        own = {"isolation_level": "AUTOCOMMIT"}
+        engine = create_engine(normalized(url), **own) if url else sqlite_engine(file, writes=True)
+        yield engine
+        engine.dispose()
+
+
+def begin(connection: Connection) -> None:
+    """Begin a write transaction."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN")
 
 
 @pytest.fixture
 def connection(engine: Engine) -> Iterator[Connection]:
     """A connection in a transaction that is never kept."""
     with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        begin(connection)
         yield connection
         connection.exec_driver_sql("ROLLBACK")
 
@@ -104,7 +114,7 @@ def refusal(connection: Connection, statement: Executable) -> str:
         connection.execute(statement)
     except IntegrityError as error:
         connection.exec_driver_sql("ROLLBACK TO try")
-        return str(error.orig)
+        return str(error.orig).partition("\n")[0]
     return ""
 
 
@@ -308,7 +318,7 @@ def test_no_sequence_of_arbitrary_updates_reaches_a_row_that_may_not_be(
     engine: Engine, updates: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> None:
     with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        begin(connection)
         connection.execute(job(state="queued", attempt=0, lease_epoch=0))
         connection.execute(call(state="intent", provider_ref=None))
         connection.execute(call(**SECOND, state="rejected", provider_ref=None))

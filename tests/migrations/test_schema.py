@@ -227,7 +227,11 @@ def test_processes_that_migrate_at_once_all_succeed_and_one_does_the_work(path: 
     for child in children:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-    answers = [child.communicate("go\n")[0].strip() for child in children]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    answers = [child.communicate()[0].strip() for child in children]
     assert [child.returncode for child in children] == [0, 0]
     assert sorted(answers) == ["False", "True"]
     assert revision(path) == HEAD

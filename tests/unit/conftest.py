@@ -1,4 +1,4 @@
-"""A whole engine on a database of its own, with a clock and a provider in the test's hand."""
+"""A whole engine on a database of its own, of each kind, with a clock and a provider in the test's hand."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -9,8 +9,7 @@ import pytest
 from mediagen.artifacts.service import ArtifactService
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.brokers.inprocess import InProcessBroker
-from mediagen.db.engine import SQLiteDatabase
-from mediagen.db.migrate import migrate_sqlite
+from mediagen.db.engine import Database
 from mediagen.jobs import repository
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.gates import GatePolicy
@@ -22,6 +21,7 @@ from mediagen.settings import Settings
 from mediagen.storages.local import LocalStorage
 from mediagen.worker import steps
 from mediagen.worker.ports import Ports, Timing
+from tests.conformance.databases import DATABASES
 from tests.fakes.clock import ManualClock
 from tests.fakes.scripted import ScriptedProvider
 
@@ -33,7 +33,7 @@ POLICY = {"scripted": GatePolicy(creates_per_s=1000)}
 class Engine:
     """What a test of the engine needs: submit, work, look."""
 
-    db: SQLiteDatabase
+    db: Database
     clock: ManualClock
     provider: ScriptedProvider
     jobs: JobService
@@ -74,18 +74,25 @@ class Engine:
         self.jobs._providers = registry
 
 
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
-    clock, provider = ManualClock(), ScriptedProvider()
-    migrate_sqlite(tmp_path / "jobs.db")
-    db = SQLiteDatabase(tmp_path / "jobs.db", clock)
-    await db.start()
-    storage = LocalStorage(tmp_path / "artifacts", 0)
-    await storage.start()
+@pytest.fixture(params=sorted(DATABASES))
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    clock = ManualClock()
+    async with DATABASES[request.param](tmp_path, clock) as db:
+        storage = LocalStorage(tmp_path / "artifacts", 0)
+        await storage.start()
+        feed, settings = Feed(db), Settings(data_dir=tmp_path, max_retries=2)
+        engine = _engine(db, clock, storage, feed, settings)
+        yield engine
+        await feed.close()
+        await engine.artifacts.close()
+
+
+def _engine(
+    db: Database, clock: ManualClock, storage: LocalStorage, feed: Feed, settings: Settings
+) -> Engine:
+    provider = ScriptedProvider()
     registry = Registry([provider])
-    feed = Feed(db)
     artifacts = ArtifactService(db, storage, Thumbnailer())
-    settings = Settings(data_dir=tmp_path, max_retries=2)
     jobs = JobService(
         storage=storage,
         db=db,
@@ -105,7 +112,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
         timing=Timing(job_timeout_s=60.0, grace_s=30.0),
         webhook_url=lambda provider, call_id: None,
     )
-    yield Engine(
+    return Engine(
         db=db,
         clock=clock,
         provider=provider,
@@ -114,6 +121,3 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
         ports=ports,
         policies=dict(POLICY),
     )
-    await feed.close()
-    await artifacts.close()
-    await db.close()

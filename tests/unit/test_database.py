@@ -1,14 +1,15 @@
 """The SQLite database: group commit, readers that can't write, and what happens when it can't be used."""
 
 import asyncio
+import sqlite3
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from mediagen.db.engine import Connection, SQLiteDatabase, now_ms
@@ -48,20 +49,26 @@ def keys(connection: Connection) -> list[str]:
     return list(connection.execute(select(trash.c.key).order_by(trash.c.key)).scalars())
 
 
-@contextmanager
-def counted(statement: str) -> Iterator[list[str]]:
-    """Collect one item for every time that the statement is sent by any connection."""
-    seen: list[str] = []
+@asynccontextmanager
+async def commits(
+    db: SQLiteDatabase, note: Callable[[], object] = lambda: None
+) -> AsyncIterator[list[object]]:
+    """Collect what `note` returns at every commit of the writer's, right before it is done."""
+    seen: list[object] = []
 
-    def note(_connection: object, _cursor: object, sent: str, *_more: object) -> None:
-        if sent == statement:
-            seen.append(sent)
+    def listen(connection: Connection, listener: Callable[[str], object] | None) -> None:
+        driver = connection.connection.dbapi_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_trace_callback(listener)
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+    def heard(statement: str) -> None:
+        if statement == "COMMIT":
+            seen.append(note())
+
+    await db.transact(lambda connection: listen(connection, heard))
+    seen.clear()  # that was the commit of listening
+    yield seen
+    await db.transact(lambda connection: listen(connection, None))
 
 
 @asynccontextmanager
@@ -92,42 +99,33 @@ async def together(db: SQLiteDatabase, *functions: Callable[[Connection], object
 
 
 async def test_functions_that_wait_together_share_one_commit(db: SQLiteDatabase) -> None:
-    with counted("COMMIT") as commits:
+    async with commits(db) as seen:
         results = await together(db, *(add(f"{n:03}") for n in range(200)))
-    assert len(commits) == 2  # of the one that they waited for, and theirs
+    assert len(seen) == 2  # of the one that they waited for, and theirs
     assert results == await db.read(keys) == [f"{n:03}" for n in range(200)]
 
 
 async def test_a_group_is_bounded(db: SQLiteDatabase) -> None:
-    with counted("COMMIT") as commits:
+    async with commits(db) as seen:
         await together(db, *(add(str(n)) for n in range(GROUP_MAX + 1)))
-    assert len(commits) == 3
+    assert len(seen) == 3
 
 
 async def test_a_function_alone_is_committed_at_once(db: SQLiteDatabase) -> None:
-    with counted("COMMIT") as commits:
+    async with commits(db) as seen:
         for n in range(3):
             await db.transact(add(str(n)))
-    assert len(commits) == 3
+    assert len(seen) == 3
 
 
 async def test_nobody_gets_an_answer_before_the_commit(db: SQLiteDatabase) -> None:
-    answered_at_commit: list[bool] = []
-    task: asyncio.Task[str] | None = None
-
-    def note(_connection: object, _cursor: object, sent: str, *_more: object) -> None:
-        if sent == "COMMIT" and task is not None:
-            answered_at_commit.append(task.done())
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
+    tasks: list[asyncio.Task[str]] = []
+    async with commits(db, lambda: [task.done() for task in tasks]) as answered:
         async with busy(db):
-            task = asyncio.create_task(db.transact(add("x")))
+            tasks.append(asyncio.create_task(db.transact(add("x"))))
             await asyncio.sleep(0)
-        await task
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-    assert answered_at_commit == [False, False]
+        await tasks[0]
+    assert answered == [[False], [False]]
 
 
 async def test_a_function_that_fails_leaves_the_others_of_its_group_and_nothing_of_itself(

@@ -51,6 +51,17 @@ def only(findings: Sequence[Finding], status: Verdict) -> Finding:
 # ---------------------------------------------------------------------------------------------- all of it
 
 
+async def test_a_misspelled_setting_in_the_env_file_is_named_and_other_names_are_not(
+    make: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(make().data_dir))
+    (tmp_path / ".env").write_text("S3_BUKET=pictures\nFLOWER_PASSWORD=x\nport=0\nAZURE_KEY=y\n")
+    found = [one for one in await doctor.examine(CLOCK) if one.name == "Settings"]
+    assert [one.detail for one in found if one.status is Verdict.WARN] == [
+        "S3_BUKET in .env is no setting; S3_BUCKET is"
+    ]
+
+
 async def test_a_fresh_installation_is_well_and_looking_creates_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +142,23 @@ async def test_a_storage_that_does_not_answer_fails(
     make: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("S3_ACCESS_KEY", "somebody")
+    monkeypatch.setenv("S3_SECRET_KEY", "a-secret-of-theirs")
     findings = await doctor._guarded("Storage", doctor.check_storage, make(storage_type="s3"), CLOCK)
-    assert "S3_ENDPOINT" in only(findings, Verdict.FAIL).detail
+    detail = only(findings, Verdict.FAIL).detail
+    assert "S3_ENDPOINT" in detail
+    assert "can't be used now" in detail
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://storage", "storage:9000", "http://", "http://me:secret@storage"])
+async def test_a_storage_that_can_not_be_an_address_is_named(
+    make: MakeSettings, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("S3_ENDPOINT", endpoint)
+    findings = await doctor._guarded("Storage", doctor.check_storage, make(storage_type="s3"), CLOCK)
+    detail = only(findings, Verdict.FAIL).detail
+    assert detail.startswith("S3_ENDPOINT: write https://host")
+    assert "secret" not in detail
 
 
 async def test_a_broker_that_does_not_answer_fails(make: MakeSettings) -> None:

@@ -1,6 +1,5 @@
 import os
 import stat
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -130,15 +129,6 @@ async def test_a_storage_path_that_is_a_file_stops_the_start_naming_the_setting(
         SettingsError, match=r"STORAGE_PATH='.*/file/artifacts' can't be used \(Not a directory\)"
     ):
         await LocalStorage(tmp_path / "file" / "artifacts", min_free_bytes=0).start()
-
-
-async def test_a_start_clears_temporary_files_older_than_a_day_and_no_others(storage: LocalStorage) -> None:
-    old, young = incoming(storage, b"old", "in-old"), incoming(storage, b"young", "in-young")
-    day_ago = time.time() - 24 * 3600
-    os.utime(old, (day_ago - 60, day_ago - 60))
-    os.utime(young, (day_ago + 60, day_ago + 60))
-    await storage.start()
-    assert [path.name for path in storage.temp_dir.iterdir()] == ["in-young"]
 
 
 async def test_free_bytes_are_those_that_this_user_may_write(storage: LocalStorage) -> None:

@@ -1,7 +1,6 @@
 """Where the fetcher goes and where it does not, against real servers on loopback."""
 
 import shutil
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from mediagen.errors import FetchBlocked, FetchError, FetchTooLarge
-from tests.fakes.loopback import INTERNAL, OK, PUBLIC, World, redirect
+from tests.fakes.loopback import INTERNAL, OK, PUBLIC, World, note_connects, redirect
 
 LITERALS = [
     "http://127.0.0.1/",
@@ -44,16 +43,7 @@ async def world() -> AsyncIterator[World]:
 
 @pytest.fixture
 def connects(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every address that a socket was told to connect to."""
-    addresses: list[Any] = []
-    connect = socket.socket.connect
-
-    def note(sock: socket.socket, address: Any) -> None:
-        addresses.append(address)
-        connect(sock, address)
-
-    monkeypatch.setattr(socket.socket, "connect", note)
-    return addresses
+    return note_connects(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,12 @@
-"""How much, how long and what the fetcher takes from servers that misbehave, and from data URLs."""
+"""How much, how long and what the fetcher takes from servers that misbehave."""
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 
 import pytest
 
 from mediagen.errors import FetchBlocked, FetchError, FetchGone, FetchTooLarge
-from mediagen.safefetch import Download, Fetcher
+from mediagen.safefetch import Download
 from tests.fakes.loopback import OK, Speak, World
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -131,6 +130,19 @@ async def test_headers_that_trickle_in_are_given_up(world: World) -> None:
     await world.server("files.example", drip(HEAD, b"X-A: b\r\n", every_s=0.01))
     with pytest.raises(FetchError, match="in time"):
         await world.fetch(URL, total_timeout_s=0.1)
+
+
+async def test_interim_answers_without_an_end_are_given_up_at_once(world: World) -> None:
+    await world.server("files.example", drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 100, every_s=0))
+    with pytest.raises(FetchError, match="failed"):
+        async with world.fetcher().open(URL):
+            pass
+
+
+async def test_a_few_interim_answers_are_read_over(world: World) -> None:
+    await world.server("files.example", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10 + OK)
+    async with world.fetcher().open(URL) as download:
+        assert await read(download) == b"file"
 
 
 async def test_body_that_stalls_is_given_up(world: World) -> None:
@@ -333,67 +345,3 @@ async def test_close_ends_kept_connections_and_may_be_repeated(world: World) -> 
     await fetcher.close()
     await fetcher.close()
     await server.left.wait()
-
-
-# --- bytes that are here already
-
-
-@pytest.fixture
-def fetcher(world: World) -> Fetcher:
-    return world.fetcher(max_bytes=1000)
-
-
-async def test_inline_bytes_come_in_pieces(world: World) -> None:
-    async with world.fetcher(max_bytes=200_000).inline(b"x" * 200_000) as download:
-        assert (download.size_bytes, download.media_type) == (200_000, None)
-        pieces = [chunk async for chunk in download.chunks]
-    assert b"".join(pieces) == b"x" * 200_000
-    assert len(pieces) == 4
-
-
-async def test_inline_bytes_over_the_cap_are_refused(fetcher: Fetcher) -> None:
-    with pytest.raises(FetchTooLarge):
-        await fetcher.inline(b"x" * 1001).__aenter__()
-
-
-@pytest.mark.parametrize(
-    ("url", "data", "media_type"),
-    [
-        ("data:,", b"", None),
-        ("data:,a%20b%2Cc", b"a b,c", None),
-        ("data:Text/Plain;charset=utf-8,a+b", b"a+b", "text/plain"),
-        ("data:image/png;base64,iVBORw0KGgo=", b"\x89PNG\r\n\x1a\n", "image/png"),
-        ("DATA:image/png;base64,iVBORw0KGgo", b"\x89PNG\r\n\x1a\n", "image/png"),
-        ("data:;BASE64,YQ%3D%3D", b"a", None),
-        ("data:image/png;base64," + base64.b64encode(b"x" * 1000).decode(), b"x" * 1000, "image/png"),
-        ("data:," + "%78" * 1000, b"x" * 1000, None),
-    ],
-)
-async def test_data_url_gives_its_bytes(
-    fetcher: Fetcher, url: str, data: bytes, media_type: str | None
-) -> None:
-    async with fetcher.open(url) as download:
-        assert (download.size_bytes, download.media_type) == (len(data), media_type)
-        assert await read(download) == data
-
-
-@pytest.mark.parametrize(
-    "url", ["data:", "data:image/png;base64", "data:;base64,!!!!", "data:;base64,a", "data:,\ud800"]
-)
-async def test_malformed_data_url_is_blocked(fetcher: Fetcher, url: str) -> None:
-    with pytest.raises(FetchBlocked):
-        await fetcher.open(url).__aenter__()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "data:," + "x" * 1001,
-        "data:," + "%78" * 1001,
-        "data:;base64," + base64.b64encode(b"x" * 1001).decode(),
-        "data:;base64," + "!" * 2000,  # refused by its length; decoding would have said malformed
-    ],
-)
-async def test_data_url_over_the_cap_is_refused(fetcher: Fetcher, url: str) -> None:
-    with pytest.raises(FetchTooLarge):
-        await fetcher.open(url).__aenter__()

@@ -9,10 +9,12 @@ from mediagen.errors import SettingsError
 from mediagen.settings import Settings, load_settings
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+HOOK = "s3cret" + "0123456789abcdef" * 2
 
 READ = {
     "PROJECT_NAME": ("pictures", "pictures"),
     "DEBUG": ("true", True),
+    "START_WAIT_S": ("60", 60.0),
     "DATA_DIR": ("/srv/media", Path("/srv/media")),
     "HOST": ("0.0.0.0", "0.0.0.0"),
     "PORT": ("9000", 9000),
@@ -37,6 +39,7 @@ READ = {
     "RECONCILE_GRACE": ("1", 1.0),
     "PROVIDER_CREATES_PER_S": ("0.2", 0.2),
     "WEBHOOK_SECRET": (SECRET, SECRET),
+    "HOOK_SECRET": (HOOK, HOOK),
     "WEBHOOK_ALLOW_PRIVATE": ("yes", True),
     "WORKER_CONCURRENCY": ("8", 8),
     "WORKER_POLL_INTERVAL": ("0.25", 0.25),
@@ -57,7 +60,7 @@ BAD = [
     ("PUBLIC_URL", "http://host:99999", "https://host"),
     ("PUBLIC_URL", "https://ann:s3cret@host", "without a user name"),
     ("MAX_BODY_BYTES", "5", "1024"),
-    ("STORAGE_TYPE", "ftp", "'local' or 's3'"),
+    ("STORAGE_TYPE", "ftp", "'local', 's3', 'gcs' or 'azure'"),
     ("MAX_OUTPUT_BYTES", "0", "1024"),
     ("MIN_FREE_BYTES", "-1", "greater than or equal to 0"),
     ("MAX_RETRIES", "21", "less than or equal to 20"),
@@ -71,6 +74,8 @@ BAD = [
     ("WEBHOOK_SECRET", "hunter2", "whsec_ and 24 to 64 random bytes in base64"),
     ("WEBHOOK_SECRET", "whsec_!!!!", "whsec_ and 24 to 64 random bytes in base64"),
     ("WEBHOOK_SECRET", "whsec_c2hvcnQ=", "whsec_ and 24 to 64 random bytes in base64"),
+    ("START_WAIT_S", "-1", "greater than or equal to 0"),
+    ("HOOK_SECRET", HOOK[:31], "32 random characters or more"),
     ("WEBHOOK_ALLOW_PRIVATE", "2", "boolean"),
     ("WORKER_CONCURRENCY", "0", "greater than or equal to 1"),
     ("WORKER_POLL_INTERVAL", "61", "less than or equal to 60"),
@@ -118,6 +123,16 @@ def test_a_file_of_settings_is_read_and_the_environment_overrides_it(
     monkeypatch.setenv("PORT", "9002")
     settings = load_settings()
     assert (settings.host, settings.port) == ("10.0.0.1", 9002)
+
+
+@pytest.mark.parametrize(
+    "line", ['REPLICATE_API_TOKEN="r8_x', "REPLICATE API TOKEN=r8_x", "MOCK_LATENCY: 3", "=x"]
+)
+def test_a_line_that_can_not_be_read_is_named_and_its_content_is_not(line: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"PORT=9001\n# a comment\n\nexport HOST=10.0.0.1\n{line}\n")
+    with pytest.raises(SettingsError, match="line 5") as refused:
+        load_settings()
+    assert "r8_x" not in str(refused.value)
 
 
 def test_an_empty_value_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +194,7 @@ def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert [part.partition(":")[0] for part in refused().split("; ")] == ["PORT", "LEASE_S"]
 
 
-@pytest.mark.parametrize("name", ["WEBHOOK_SECRET", "PUBLIC_URL", "PORT"])
+@pytest.mark.parametrize("name", ["WEBHOOK_SECRET", "HOOK_SECRET", "PUBLIC_URL", "PORT"])
 def test_a_refused_value_that_may_hold_a_secret_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -189,6 +204,7 @@ def test_a_refused_value_that_may_hold_a_secret_is_not_shown(
 
 def test_settings_show_no_secret_when_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("HOOK_SECRET", HOOK)
     monkeypatch.setenv("DATABASE_URL", "postgresql://ann:s3cret@db/jobs")
     monkeypatch.setenv("REDIS_URL", "redis://:s3cret@cache")
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://ann:s3cret@queue")
@@ -204,6 +220,11 @@ def test_files_lie_in_the_data_folder_unless_they_are_set_on_their_own() -> None
     settings = load_settings(data_dir=Path("/srv"))
     assert settings.artifacts_dir == Path("/srv/artifacts")
     assert load_settings(storage_path=Path("/files")).artifacts_dir == Path("/files")
+
+
+def test_a_server_that_listens_everywhere_is_reached_on_loopback() -> None:
+    assert load_settings(host="0.0.0.0", port=1).own_url == "http://127.0.0.1:1"
+    assert load_settings(host="::", port=1).own_url == "http://[::1]:1"
 
 
 def test_hosts_are_lower_case_and_include_the_public_one() -> None:

@@ -1,6 +1,7 @@
 """The last step: what was bought is kept, and never bought again."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +108,19 @@ async def test_what_a_synchronous_provider_made_survives_a_crash_right_after(eng
         1,
         1,
     )
+
+
+async def test_a_late_worker_that_spools_what_another_one_removed_spools_nothing(
+    engine: Engine, tmp_path: Path
+) -> None:
+    keeper = engine.artifacts
+    await keeper.spool("late", [PNG, PNG])
+    spool = tmp_path / "artifacts" / "spool" / "late"
+    (spool / "1").unlink()  # the other worker was done between our writing this one and the count
+    assert await keeper.spooled("late") is None
+    await keeper.unspool("late")
+    await keeper.unspool("late")
+    assert [path for path in spool.rglob("*") if path.is_file()] == []
 
 
 async def test_an_output_of_a_synchronous_provider_that_can_not_be_fetched_fails_the_job(

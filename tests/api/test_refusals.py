@@ -1,0 +1,56 @@
+"""What the native API refuses, or does only once."""
+
+import gzip
+import json
+
+import pytest
+
+from tests.api.conftest import API, Api
+
+
+async def test_a_retry_with_a_key_can_be_repeated(api: Api) -> None:
+    failed = await api.finished(await api.generate(parameters={"fault": "moderation", "latency_s": 0}))
+    path, key = f"{API}/jobs/{failed['id']}/retry", {"Idempotency-Key": "again-1"}
+    first = await api.call("POST", path, headers=key)
+    second = await api.call("POST", path, headers=key)
+    assert (first[0], second[0]) == (202, 202)
+    assert second[2]["id"] == first[2]["id"] != failed["id"]
+    assert (first[2]["retry_of"], second[1]["idempotent-replayed"]) == (failed["id"], "true")
+    status, _, problem = await api.call("POST", f"{API}/generate", json={"prompt": "a cat"}, headers=key)
+    assert (status, problem["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/done",
+        "https://example.com:8443/done",
+        "https://example.com:99999/",
+        "https://127.0.0.1/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://localhost/",
+        "https://10.0.0.1/",
+    ],
+)
+async def test_a_webhook_that_could_never_be_rung_is_refused_at_once(api: Api, url: str) -> None:
+    status, _, problem = await api.call("POST", f"{API}/generate", json={"prompt": "x", "webhook_url": url})
+    assert (status, problem["errors"][0]["field"]) == (422, "webhook_url")
+    assert "WEBHOOK_ALLOW_PRIVATE" in problem["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/generate"), ("DELETE", "/stats"), ("POST", "/jobs")])
+async def test_a_wrong_method_is_405_and_names_the_right_ones(api: Api, method: str, path: str) -> None:
+    for prefix in (API, ""):
+        status, headers, problem = await api.call(method, f"{prefix}{path}")
+        assert (status, problem["status"]) == (405, 405)
+        assert headers["allow"] in ("POST", "GET")
+
+
+async def test_a_body_that_is_packed_is_refused_and_says_how_to_send_it(api: Api) -> None:
+    plain = json.dumps({"prompt": "a fox"}).encode()
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    packed = await api.call("POST", f"{API}/generate", data=gzip.compress(plain), headers=headers)
+    assert packed[0] == 422
+    assert "must be sent plain, without the content encoding 'gzip'" in packed[2]["detail"]
+    headers["Content-Encoding"] = "identity"
+    assert (await api.call("POST", f"{API}/generate", data=plain, headers=headers))[0] == 202
