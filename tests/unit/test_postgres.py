@@ -134,7 +134,7 @@ async def test_transactions_that_lock_each_other_out_are_run_again(db: PostgresD
         return run
 
     await asyncio.gather(db.transact(swap("a", "b")), db.transact(swap("b", "a")))
-    assert tries == 3
+    assert tries > 2  # the one that was refused may meet the other again before that one ends
 
 
 async def test_a_transaction_that_is_refused_again_and_again_is_unavailable(db: PostgresDatabase) -> None:

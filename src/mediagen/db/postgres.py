@@ -32,6 +32,7 @@ _POOL_WAIT_S = 5.0
 # For a transaction: longer than the server's own limit, for a server that says nothing at all
 _ANSWER_S = 20.0
 _TRIES = 3  # of a transaction that the server refused because of another one
+_APART_S = 0.1  # before it is tried again, or up to half less: the other one ends meanwhile
 _RECONNECT_S = 0.2
 _SIGN_S = 10.0
 # After a sign of life was missed: what ended that session may have ended ours, and we see it later
@@ -112,6 +113,7 @@ class PostgresDatabase(Database):
         for _ in range(_TRIES - 1):
             with suppress(_Collision):
                 return await self._committed_once(fn)
+            await asyncio.sleep(_APART_S * (1 + self._clock.chance()) / 2)
         try:
             return await self._committed_once(fn)
         except _Collision as error:
