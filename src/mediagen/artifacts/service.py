@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO
 
 from mediagen.artifacts import media, repository
 from mediagen.artifacts.model import Artifact, ThumbnailState, storage_key, thumbnail_key
@@ -86,22 +85,22 @@ class ArtifactService:
 
     async def _receive(self, download: Download) -> Received:
         digest, size = hashlib.sha256(), 0
-        file = await asyncio.to_thread(_temporary, self._storage.temp_dir)
+        path = await asyncio.to_thread(_temporary_name, self._storage.temp_dir)
         try:
             buffer = bytearray()
             async for chunk in download.chunks:
                 buffer += chunk
                 size += len(chunk)
                 if len(buffer) >= _WRITE_BYTES:
-                    await asyncio.to_thread(_write, file, digest, bytes(buffer))
+                    await asyncio.to_thread(_add, path, digest, bytes(buffer))
                     buffer.clear()
-            await asyncio.to_thread(_write, file, digest, bytes(buffer), last=True)
+            await asyncio.to_thread(_add, path, digest, bytes(buffer))
         except BaseException as error:
-            _discard(file)
+            _unlink(path)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StorageFull("The disk of the temporary files is full") from error
             raise
-        return Received(path=Path(file.name), sha256=digest.hexdigest(), size_bytes=size)
+        return Received(path=path, sha256=digest.hexdigest(), size_bytes=size)
 
     # ------------------------------------------------------------------------------------------ spool
 
@@ -196,9 +195,8 @@ class ArtifactService:
         return ThumbnailState.READY, made.placeholder
 
     async def _copy_out(self, artifact: Artifact, target: Path) -> None:
-        with await asyncio.to_thread(target.open, "wb") as file:
-            async for chunk in self.read(artifact):
-                await asyncio.to_thread(file.write, chunk)
+        async for chunk in self.read(artifact):
+            await asyncio.to_thread(_append, target, chunk)
 
     async def remove_trash(self, limit: int = 100) -> int:
         """Remove files whose rows are gone; return how many."""
@@ -252,26 +250,26 @@ def _spool_key(call_id: str, name: str) -> str:
     return f"spool/{call_id}/{name}"
 
 
-def _temporary(folder: Path) -> IO[bytes]:
-    return NamedTemporaryFile(dir=folder, prefix="in-", delete=False)
-
-
 def _temporary_name(folder: Path) -> Path:
-    with _temporary(folder) as file:
-        return Path(file.name)
+    return _temporary_with(folder, b"")
 
 
 def _temporary_with(folder: Path, data: bytes) -> Path:
-    with _temporary(folder) as file:
+    with NamedTemporaryFile(dir=folder, prefix="in-", delete=False) as file:
         file.write(data)
         return Path(file.name)
 
 
-def _write(file: IO[bytes], digest: "hashlib._Hash", data: bytes, last: bool = False) -> None:
-    file.write(data)
+def _add(path: Path, digest: "hashlib._Hash", data: bytes) -> None:
+    _append(path, data)
     digest.update(data)
-    if last:
-        file.close()
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Add to a file that is there; it is opened anew each time, so that whoever is canceled leaves nothing open."""
+    with path.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(data)
 
 
 def _measured(path: Path) -> Received:
@@ -290,11 +288,6 @@ def _retain(path: Path, target: Path) -> None:
 def _remove_temporary(path: Path) -> None:
     if not path.name.startswith(WAITING):
         path.unlink(missing_ok=True)
-
-
-def _discard(file: IO[bytes]) -> None:
-    file.close()
-    Path(file.name).unlink(missing_ok=True)
 
 
 def _unlink(*paths: Path) -> None:
