@@ -150,7 +150,7 @@ async def test_a_killed_server_goes_on_where_it_was_and_buys_nothing_twice(
 ) -> None:
     folder = tmp_path / "data"
     jobs: list[str] = []
-    async with asyncio.timeout(100), a_server(folder, database_url) as server:
+    async with asyncio.timeout(300), a_server(folder, database_url) as server:
         await server.stop()
         for number, plan in enumerate(MOCK_ROUNDS):
             server.args = ("--no-worker",) if plan.state is JobState.QUEUED else ()
@@ -191,7 +191,7 @@ async def test_what_a_killed_server_bought_is_found_followed_and_kept_and_never_
     folder = tmp_path / "data"
     account = {"REPLICATE_API_TOKEN": replicate.token, "REPLICATE_API_BASE_URL": replicate.url}
     jobs: list[str] = []
-    async with asyncio.timeout(100), a_server(folder, database_url, **account) as server:
+    async with asyncio.timeout(300), a_server(folder, database_url, **account) as server:
         for number, plan in enumerate(REPLICATE_ROUNDS):
             for name, value in plan.switches.items():
                 setattr(replicate.switches, name, value)
@@ -219,7 +219,7 @@ async def test_a_client_that_repeats_its_requests_after_a_crash_gets_one_job_for
     http: aiohttp.ClientSession, database_url: str, tmp_path: Path
 ) -> None:
     asked = [f"order {n}" for n in range(30)]
-    async with asyncio.timeout(100), a_server(tmp_path / "data", database_url) as server:
+    async with asyncio.timeout(300), a_server(tmp_path / "data", database_url) as server:
         asking = [asyncio.create_task(submit(http, server, key, SMALL, key)) for key in asked]
         done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         await server.kill()

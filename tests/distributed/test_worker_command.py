@@ -11,17 +11,25 @@ import pytest
 from tests.distributed.processes import API, BROKERS, END_S, WORKER, a_broker, a_process, submit, until
 from tests.fakes.server_process import ServerProcess
 
+# Each broker once: it knows nothing of the database. Without one the database itself tells the worker, or is looked at.
+BESIDE = [("alone", "sqlite"), ("alone", "postgresql"), ("redis", "postgresql"), ("rabbitmq", "sqlite")]
+pytestmark = pytest.mark.parametrize(
+    ("broker", "database_url"),
+    [pair for pair in BESIDE if pair[0] in ("alone", *BROKERS)],
+    indirect=["database_url"],
+)
 
-@pytest.fixture(params=["alone", *BROKERS])
-def env(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+
+@pytest.fixture
+def env(broker: str, database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The settings of a whole installation, with a broker of each kind and without one."""
-    with a_broker(request.param) as broker:
+    with a_broker(broker) as settings:
         yield {
             "DATA_DIR": str(tmp_path / "data"),
             "DATABASE_URL": database_url,
             "WORKER_POLL_INTERVAL": "0.2",
             "MIN_FREE_BYTES": "0",
-            **broker,
+            **settings,
         }
 
 
