@@ -68,6 +68,11 @@ describe("the model picker", () => {
     expect(choose).toHaveBeenCalledWith("someone/new.model:1");
   });
 
+  it("says of a chosen model that it is not listed", async () => {
+    await open("someone/unlisted");
+    expect(screen.getByText("not listed here")).toBeDefined();
+  });
+
   it.each(["nothing", "a/b/c", "a b/c", "https://x/y", "<x>/y"])("takes no %s for a name", async (text) => {
     const choose = await open();
     await user.type(search(), `${text}{Enter}`);

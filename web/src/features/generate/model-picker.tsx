@@ -38,7 +38,9 @@ export function ModelPicker({ models, chosen, error, onChoose }: ModelPickerProp
           className="flex h-9 w-full min-w-0 items-center gap-2 rounded-s border border-edge px-3 text-left text-13 transition-colors hover:bg-raised pointer-coarse:h-10"
         >
           <span className="truncate">{chosen || "No model"}</span>
-          <span className="flex-1 truncate text-12 text-muted">{model && timeOf(model)}</span>
+          <span className="flex-1 truncate text-12 text-muted">
+            {model ? timeOf(model) : models.length > 0 && chosen && "not listed here"}
+          </span>
           <ChevronsUpDown aria-hidden="true" className="size-4 text-muted" />
         </button>
       </Popover.Trigger>
