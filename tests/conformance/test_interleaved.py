@@ -5,19 +5,18 @@ commits. On SQLite there is one writer, and none of this can happen.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import text
+from sqlalchemy.util import await_only
 
 from mediagen.artifacts import repository as artifacts
 from mediagen.db import dialect
 from mediagen.db.engine import Connection
-from mediagen.db.postgres import PostgresDatabase, normalized
+from mediagen.db.postgres import PostgresDatabase
 from mediagen.errors import KeyReused, LeaseLost
 from mediagen.jobs import calls, events, gates, wishes
 from mediagen.jobs.calls import Acceptance
@@ -34,6 +33,7 @@ from tests.fakes.servers import database
 T = TypeVar("T")
 
 _LOOK_S = 0.005
+_PATIENCE_S = 10.0
 _BLOCKED = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
@@ -41,41 +41,41 @@ _BLOCKED = text(
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A database, seen by two processes."""
+    """A database on which two sessions work, as those of two processes do."""
 
     desk: Desk
-    engine: Engine
 
-    async def interleave(self, first: Callable[[Connection], Any], second: Callable[[Connection], T]) -> T:
+    async def interleave(
+        self,
+        first: Callable[[Connection], Any],
+        second: Callable[[Connection], T],
+        before_commit: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
         """Run `first`, begin `second` before its commit, and return what `second` returned or raise its error."""
-        with self._transaction() as connection:
+        written, may_commit = asyncio.Event(), asyncio.Event()
+
+        def held(connection: Connection) -> None:
             first(connection)
             dialect.write_last(connection)
-            other = asyncio.create_task(asyncio.to_thread(self._run, second))
+            dialect.forget_last(connection)
+            written.set()
+            await_only(may_commit.wait())
+
+        async with asyncio.timeout(_PATIENCE_S), asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.desk.db.transact(held))
+            await written.wait()
+            other = asyncio.create_task(self.desk.db.transact(second))  # may well be refused
             await self._waits_or_ends(other)
-            connection.commit()
+            if before_commit is not None:
+                await before_commit()
+            may_commit.set()
         return await other
 
-    def _run(self, fn: Callable[[Connection], T]) -> T:
-        with self._transaction() as connection:
-            result = fn(connection)
-            dialect.write_last(connection)
-            connection.commit()
-            return result
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection:
-            connection.info["clock"] = self.desk.clock
-            dialect.forget_last(connection)
-            yield connection
-
     async def _waits_or_ends(self, other: "asyncio.Task[Any]") -> None:
-        deadline = time.monotonic() + 5
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            while not other.done() and not connection.execute(_BLOCKED).scalar_one():
-                assert time.monotonic() < deadline
-                await asyncio.sleep(_LOOK_S)  # the server says who waits only when asked
+        while not other.done():
+            if await self.desk.db.read(lambda c: c.execute(_BLOCKED).scalar_one()):
+                return
+            await asyncio.sleep(_LOOK_S)  # the server says who waits only when asked
 
 
 @pytest.fixture
@@ -84,9 +84,7 @@ async def pair() -> AsyncIterator[Pair]:
     with database() as url:
         db = PostgresDatabase(url, clock, server_clock=False)
         await db.start()
-        engine = create_engine(normalized(url))
-        yield Pair(desk=Desk(db=db, clock=clock, again=_never), engine=engine)
-        engine.dispose()
+        yield Pair(desk=Desk(db=db, clock=clock, again=_never))
         await db.close()
 
 
@@ -197,14 +195,11 @@ async def test_a_later_event_is_not_seen_before_an_earlier_one(pair: Pair) -> No
         events.append(connection, job.id, EventType.PROGRESS, {})
 
     last = await pair.desk.run(events.last_id)
-    with pair._transaction() as connection:
-        append(connection)
-        dialect.write_last(connection)
-        later = asyncio.create_task(asyncio.to_thread(pair._run, append))
-        await pair._waits_or_ends(later)
+
+    async def nothing_is_seen() -> None:
         assert await pair.desk.run(events.after, last, limit=10) == []
-        connection.commit()
-    await later
+
+    await pair.interleave(append, append, nothing_is_seen)
     assert len(await pair.desk.run(events.after, last, limit=10)) == 2
 
 

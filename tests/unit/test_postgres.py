@@ -5,12 +5,12 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import psycopg
 import pytest
 from sqlalchemy import insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.util import await_only
 
 from mediagen.clock import SystemClock
@@ -62,10 +62,10 @@ def keys(connection: Connection) -> list[str]:
 
 
 def end_sessions(url: str, query_like: str) -> None:
-    """End the sessions whose last statement looks so, as a broken network would."""
+    """End the sessions whose last statement looks so, as a broken network would; they are gone on return."""
     with psycopg.connect(url, autocommit=True) as connection:
         ended = connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND query LIKE %s AND pid <> pg_backend_pid()",
             (query_like,),
         ).fetchall()
@@ -102,7 +102,20 @@ async def test_a_read_can_t_write(db: PostgresDatabase) -> None:
     assert await db.read(keys) == []
 
 
-async def test_a_transaction_that_is_given_up_leaves_nothing_and_its_session_usable(
+@pytest.mark.parametrize("has_last", [True, False])
+async def test_an_error_that_was_passed_over_is_told_at_the_end(db: PostgresDatabase, has_last: bool) -> None:
+    def write(connection: Connection) -> None:
+        add("a")(connection)
+        dialect.last(connection, lambda *_: None, ["a fact"] * has_last)
+        with suppress(ProgrammingError):
+            connection.execute(text("SELECT nothing"))
+
+    with pytest.raises(RuntimeError, match="passed over"):
+        await db.transact(write)
+    assert await db.read(keys) == []
+
+
+async def test_a_transaction_that_is_given_up_leaves_nothing_and_others_go_on(
     db: PostgresDatabase,
 ) -> None:
     def slow(connection: Connection) -> None:
@@ -256,7 +269,6 @@ PRESENT = """
 import asyncio, sys
 from mediagen.clock import SystemClock
 from mediagen.db.postgres import PostgresDatabase
-
 async def main():
     db = PostgresDatabase(sys.argv[1], SystemClock())
     await db.start()
@@ -321,6 +333,14 @@ async def test_while_the_server_is_away_all_is_unavailable_and_then_goes_on(own:
         await asyncio.to_thread(own.start)
         assert await db.transact(add("c")) == "c"
         assert await db.read(keys) == ["a", "c"]
+
+
+async def test_sessions_that_ended_while_unused_are_replaced_unseen(db: PostgresDatabase, url: str) -> None:
+    at_once = asyncio.Barrier(4)
+    await asyncio.gather(*[db.read(lambda c: await_only(at_once.wait())) for _ in range(4)])
+    end_sessions(url, "COMMIT%")
+    await db.transact(add("a"))
+    assert await asyncio.gather(*[db.read(keys) for _ in range(4)]) == [["a"]] * 4
 
 
 async def test_transactions_that_a_restart_meets_are_unavailable_or_kept(own: OwnPostgres) -> None:

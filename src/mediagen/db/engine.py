@@ -75,7 +75,8 @@ class Database(ABC):
     async def transact(self, fn: Transaction[T]) -> T:
         """Run `fn` in a write transaction and return what it returned, after the commit is durable.
 
-        Raises what `fn` raises (then nothing of it is kept), or `Unavailable` when the database can't be used.
+        Raises what `fn` raises (then nothing of it is kept), or `Unavailable` when the database can't be used. When
+        that comes of a server that was lost during the commit, all of it may be kept after all.
         """
 
     @abstractmethod

@@ -8,21 +8,24 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import TupleRow
-from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from mediagen.clock import Clock, SystemClock
 from mediagen.db import dialect
 from mediagen.db.dialect import CHANNEL
 from mediagen.db.engine import Connection, Database, Transaction
+from mediagen.db.session import Session
 from mediagen.errors import SettingsError, StorageFull, Unavailable
 
 T = TypeVar("T")
@@ -63,18 +66,14 @@ _UNAVAILABLE = ("08", "25", "53", "55", "57", "58")  # connection, state, resour
 
 
 class _ServerClock(SystemClock):
-    """The server's clock within one transaction: asked once, then counted on."""
+    """The server's clock within one transaction: told at its begin, then counted on."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._asked: tuple[int, float] | None = None
+    def __init__(self, begun_ms: int) -> None:
+        self._begun_ms = begun_ms
+        self._since = time.monotonic()
 
     def now_ms(self) -> int:
-        if self._asked is None:
-            query = text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-            self._asked = (int(self._connection.execute(query).scalar_one()), time.monotonic())
-        base_ms, since = self._asked
-        return base_ms + int((time.monotonic() - since) * 1000)
+        return self._begun_ms + int((time.monotonic() - self._since) * 1000)
 
 
 class PostgresDatabase(Database):
@@ -98,10 +97,12 @@ class PostgresDatabase(Database):
             pool_size=_POOL,
             max_overflow=0,
             pool_timeout=_POOL_WAIT_S,
-            pool_pre_ping=True,
+            isolation_level="AUTOCOMMIT",  # transactions are begun and ended by the session
             hide_parameters=True,  # prompts, which are nobody's business in a log
             connect_args={"options": _OPTIONS, **_CONNECT},
         )
+        event.listen(self._engine.sync_engine, "connect", _connected)
+        event.listen(self._engine.sync_engine, "checkout", _checked_out)
         try:
             await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
         except Unavailable as error:
@@ -132,21 +133,22 @@ class PostgresDatabase(Database):
             raise Unavailable("The database is closed; the process is stopping")
         try:
             async with asyncio.timeout(_ANSWER_S), self._engine.connect() as connection:
-                if not writes:
-                    await connection.execute(_READ_ONLY)
-                result = await connection.run_sync(self._timed(fn))
-                await (connection.commit() if writes else connection.rollback())
-                return result
+                return await connection.run_sync(self._transaction(fn, writes=writes))
         except (DBAPIError, PoolTimeout, OSError) as error:  # a timeout is an OSError
             raise _translated(error) from error
 
-    def _timed(self, fn: Transaction[T]) -> Callable[[Connection], T]:
+    def _transaction(self, fn: Transaction[T], *, writes: bool) -> Callable[[Connection], T]:
         def run(connection: Connection) -> T:
-            connection.info["clock"] = _ServerClock(connection) if self._server_clock else self._clock
-            dialect.forget_last(connection)
-            result = fn(connection)
-            dialect.write_last(connection)
-            return result
+            with _left_idle(connection) as session:
+                begun_ms = session.begin(writes=writes)
+                connection.info["clock"] = _ServerClock(begun_ms) if self._server_clock else self._clock
+                dialect.forget_last(connection)
+                result = fn(connection)
+                if writes:
+                    session.commit(partial(dialect.write_last, connection))
+                else:
+                    session.end()
+                return result
 
         return run
 
@@ -225,7 +227,30 @@ class PostgresDatabase(Database):
             await engine.dispose()
 
 
-_READ_ONLY = text("SET TRANSACTION READ ONLY")
+@contextmanager
+def _left_idle(connection: Connection) -> Iterator[Session]:
+    """Yield its session; whatever happens, leave that outside of a transaction, or let the pool forget it."""
+    session = dialect.session_of(connection)
+    try:
+        yield session
+    except Exception:
+        with suppress(DBAPIError):
+            session.rollback()
+        raise
+    finally:
+        if not session.idle:  # it is lost, or was given up while the server had not answered
+            connection.invalidate()
+
+
+def _connected(adapted: Any, record: ConnectionPoolEntry) -> None:
+    record.info.update(session=Session(adapted.driver_connection), fresh=True)
+
+
+def _checked_out(_adapted: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    if not record.info.pop("fresh", False) and not record.info["session"].is_alive():
+        raise InvalidatePoolError  # another one is opened, and the others are, too, when it is their turn
+
+
 _SIGNS = 7_231_002
 _HELD = text(
     "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = :class AND granted "

@@ -44,7 +44,10 @@ def insert_jobs(connection: Connection, new: Sequence[Job]) -> None:
     same["state"] = new[0].state.value
     into_jobs, _ = _statements(connection)
     dialect.execute(connection, into_jobs, {"rows": packed, **same})
-    dialect.last(connection, _insert_events, [{"rows": packed, "at": new[0].created_at}])
+    created = to_json(
+        [[job.id] for job in new]
+    ).decode()  # ids only: the server may log what stands at the end
+    dialect.last(connection, _insert_events, [{"rows": created, "at": new[0].created_at}])
 
 
 def _insert_events(connection: Connection, batches: Sequence[Mapping[str, Any]]) -> None:
