@@ -25,7 +25,10 @@ from proof.simulation.world import simulate
 REGRESSIONS = regressions.load()
 SCHEDULES = 300
 SOON = 1_000
-BROKE_ONCE = {331_717: "a late worker goes on spooling what another one has stored and removed"}
+BROKE_ONCE = {
+    331_717: "a late worker goes on spooling what another one has stored and removed",
+    552_392: "a late worker sends a call that another one is about to send, and then does not",
+}
 """Schedules that broke a promise of the product itself, once in several hundred thousand, and what they found."""
 RARE = {"one-look", "impatient"}
 """Bugs that only many hundreds of schedules notice: `python -m proof.simulation --mutant all`, in the gate, has all."""

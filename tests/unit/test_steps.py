@@ -325,6 +325,31 @@ async def test_a_late_opinion_is_not_written(engine: Engine) -> None:
     assert (detail.calls[0].state, detail.job.attempt) == (CallState.INTENT, 0)
 
 
+async def test_a_worker_that_reconciles_late_does_not_send_the_call_of_another(engine: Engine) -> None:
+    engine.use(ScriptedProvider(dedupe=Dedupe.KEY, billed=False))
+    engine.provider.script.append(Unknown(message="timeout"))
+    await engine.submit()
+    await engine.work()
+    [late] = await engine.claim("late")
+    engine.clock.advance(31)
+    failed = Prediction(ref="ref-0", status=PredictionStatus.FAILED, retryable=True)
+    engine.provider.script.append(Accepted(prediction=failed))
+    await engine.work("other")  # the first call was bought and failed: another one may be
+    engine.clock.advance(10)
+    create = engine.provider.create
+
+    async def wake_the_late_one(call, *, send_by):  # type: ignore[no-untyped-def]
+        engine.provider.create = create  # type: ignore[method-assign]
+        with pytest.raises(LeaseLost):
+            await steps.run(engine.ports, late)
+        return Rejected(reason=RejectReason.UNREACHABLE, message="it was too late to send it")
+
+    engine.provider.create = wake_the_late_one  # type: ignore[method-assign]
+    assert await engine.work("other") == 1
+    first, again = engine.provider.creates
+    assert first.id == again.id
+
+
 async def test_a_job_that_keeps_killing_its_workers_is_poisoned(engine: Engine) -> None:
     job_id = await engine.submit()
     for n in range(steps.POISON_CLAIMS):

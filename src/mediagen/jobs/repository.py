@@ -148,6 +148,7 @@ _HELD = (  # the fence: it lets nobody write but the holder of the lease, as lon
     jobs.c.lease_owner == bindparam("by"),
     jobs.c.lease_until > bindparam("now"),
 )
+_LOOK = Prepared(select(jobs.c.id).where(*_HELD))
 _RENEW = Prepared(update(jobs).where(*_HELD))
 _MOVE = Prepared(update(jobs).where(*_HELD).returning(jobs.c.webhook_url))
 
@@ -292,11 +293,21 @@ def transition(
         values |= {"lease_owner": None, "lease_until": None}
     row = _MOVE.row(connection, {**_holder(lease, now), **values})
     if row is None:
-        raise LeaseLost(f"Job {lease.job_id} is no longer held by {lease.owner}")
+        raise _lost(lease)
     if event is not None:
         events.append(connection, lease.job_id, event, data or {})
     if to in TERMINAL and row.webhook_url:
         queue_webhook(connection, lease.job_id, row.webhook_url)
+
+
+def demand_held(connection: Connection, lease: Lease) -> None:
+    """Raise `LeaseLost` when the lease is no longer held; for reads that something is sent upon."""
+    if _LOOK.row(connection, _holder(lease, now_ms(connection))) is None:
+        raise _lost(lease)
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"Job {lease.job_id} is no longer held by {lease.owner}")
 
 
 def _holder(lease: Lease, now: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from mediagen.errors import FetchError, LeaseLost, PredictionGone, ProviderError
 from mediagen.jobs import calls, events, gates
 from mediagen.jobs.calls import SEND_WITHIN_MS
 from mediagen.jobs.model import CallRecord, EventType, Job
-from mediagen.jobs.repository import transition
+from mediagen.jobs.repository import demand_held, transition
 from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import (
     Accepted,
@@ -305,8 +305,7 @@ async def _search(ports: Ports, provider: Provider, job: Job, record: CallRecord
 async def _not_found(ports: Ports, provider: Provider, job: Job, record: CallRecord) -> None:
     """Declare the call absent at the second look, by this process's own clock that no jump can fool."""
     now = ports.clock.monotonic()
-    first = ports.first_looks.setdefault(record.id, now)
-    remaining_s = ports.timing.grace_s - (now - first)
+    remaining_s = ports.first_looks.setdefault(record.id, now) + ports.timing.grace_s - now
     if remaining_s > 0:
         await ports.db.transact(lambda c: endings.look_again(c, job, remaining_s))
         return
@@ -359,8 +358,7 @@ async def _to_be_stopped(ports: Ports, job: Job, record: CallRecord) -> bool:
 
 
 async def _store(ports: Ports, job: Job, prediction: Prediction | None) -> Next | None:
-    provider = _provider(ports, job)
-    await store(ports, provider, job, prediction, call_of)
+    await store(ports, _provider(ports, job), job, prediction, call_of)
     return None
 
 
@@ -386,7 +384,9 @@ def _provider(ports: Ports, job: Job) -> Provider:
 
 def _live(connection: Connection, job: Job, *, lock: bool = False) -> CallRecord:
     record = calls.live(connection, job.id, lock=lock)
-    if record is None:  # others have moved on while this worker slept
+    if not lock:  # it may be sent then, and whoever slept finds one that is another's to send
+        demand_held(connection, job.lease)
+    if record is None:
         raise LeaseLost(f"Job {job.id} has no live call any more")
     return record
 
