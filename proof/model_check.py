@@ -30,6 +30,8 @@ TWICE, DROPPED, STUCK = "bought twice", "dropped", "stuck"
 NO_FAULTS = Left(crashes=0, lapses=0, posts=0, answers=0, hooks=0, hiccups=0)
 _TWO = Left(crashes=2, lapses=2, posts=2, answers=2, hooks=2, hiccups=2)
 
+_SLOW = NO_FAULTS._replace(lapses=2, hiccups=1)
+
 PROTOCOL = (
     Variant(name="list and webhook"),
     Variant(name="list and webhook, two faults of each kind", faults=_TWO),
@@ -38,6 +40,7 @@ PROTOCOL = (
     Variant(name="list and webhook, a wish to cancel", wish=True),
     Variant(name="list only", rings=False),
     Variant(name="key, whatever comes late", key=True, rings=False, grace=False, deadline=False),
+    Variant(name="key, and what is late is not sent", key=True, rings=False, grace=False, faults=_SLOW),
     Variant(name="webhook only, none is lost", asks=False, faults=Left(hooks=0)),
     Variant(name="webhook only, one is lost", asks=False, harm=frozenset({DROPPED})),
     Variant(name="blind", asks=False, rings=False, harm=frozenset({DROPPED})),
@@ -80,6 +83,15 @@ WEAKER = (
         harm=frozenset({STUCK}),
         opinions=False,
         faults=NO_FAULTS._replace(lapses=1, posts=1),
+    ),
+    Variant(
+        name="which call to send is read without a lease",
+        harm=frozenset({TWICE}),
+        reads=False,
+        key=True,
+        rings=False,
+        grace=False,
+        faults=_SLOW,
     ),
     Variant(
         name="webhook only, given up at once",

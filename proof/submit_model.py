@@ -50,6 +50,7 @@ class Variant:
     harm: frozenset[str] = frozenset()  # twice, dropped, stuck
     fence: bool = True  # writes need the lease
     opinions: bool = True  # what is thought of a call needs it, too
+    reads: bool = True  # which call to ask for, or to send again, is read under it as well
     intent: bool = True  # it is committed before the create is sent
     unknown: bool = True  # a lost answer leads to a look; without it, to another create
     grace: bool = True  # nobody decides while a create may still arrive
@@ -66,7 +67,7 @@ class Variant:
     def guarded(self) -> bool:
         """Whether a move outside the tables is an error."""
         in_time = self.key or (self.grace and self.deadline)
-        return self.fence and self.opinions and self.intent and self.unknown and in_time
+        return self.fence and self.reads and self.opinions and self.intent and self.unknown and in_time
 
 
 _LOST = {"post": "posts", "answer": "answers", "hook": "hooks"}
@@ -226,7 +227,8 @@ class Model:
 
     def reconcile(self, state: State, number: int, _: int) -> Iterator[State]:
         live = live_call(state)
-        if live is None:
+        late = state.lease != number and self.variant.fence and self.variant.reads
+        if live is None or late:
             yield at(state, number, IDLE)
         elif state.calls[live].state is C.ACCEPTED:  # a webhook told
             yield self._write(state, number, lambda: self._move(state, J.WAITING))
