@@ -92,9 +92,9 @@ class ArtifactService:
                 buffer += chunk
                 size += len(chunk)
                 if len(buffer) >= _WRITE_BYTES:
-                    await asyncio.to_thread(_add, path, digest, bytes(buffer))
-                    buffer.clear()
-            await asyncio.to_thread(_add, path, digest, bytes(buffer))
+                    await asyncio.to_thread(_add, path, digest, buffer)
+                    buffer = bytearray()
+            await asyncio.to_thread(_add, path, digest, buffer)
         except BaseException as error:
             _unlink(path)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -260,12 +260,12 @@ def _temporary_with(folder: Path, data: bytes) -> Path:
         return Path(file.name)
 
 
-def _add(path: Path, digest: "hashlib._Hash", data: bytes) -> None:
+def _add(path: Path, digest: "hashlib._Hash", data: bytearray) -> None:
     _append(path, data)
     digest.update(data)
 
 
-def _append(path: Path, data: bytes) -> None:
+def _append(path: Path, data: bytes | bytearray) -> None:
     """Add to a file that is there; it is opened anew each time, so that whoever is canceled leaves nothing open."""
     with path.open("r+b") as file:
         file.seek(0, os.SEEK_END)
