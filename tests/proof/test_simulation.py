@@ -28,6 +28,7 @@ SOON = 1_000
 BROKE_ONCE = {
     331_717: "a late worker goes on spooling what another one has stored and removed",
     552_392: "a late worker sends a call that another one is about to send, and then does not",
+    725_040: "a late worker adopts by its likeness what another call bought, for one that was given up",
 }
 """Schedules that broke a promise of the product itself, once in several hundred thousand, and what they found."""
 RARE = {"one-look", "impatient"}

@@ -7,7 +7,7 @@ from typing import Any
 from mediagen.db.engine import Connection, now_ms
 from mediagen.jobs import calls, gates
 from mediagen.jobs.model import CallRecord, EventType, Job
-from mediagen.jobs.repository import cancel_wished, seize, transition
+from mediagen.jobs.repository import cancel_wished, demand_held, seize, transition
 from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import (
     Output,
@@ -168,6 +168,12 @@ def back_to_queue(
 
 
 # ---------------------------------------------------------------------------------------------- reconciling
+
+
+def adopt(connection: Connection, job: Job, record: CallRecord, ref: str) -> calls.Acceptance:
+    """Write that the call was taken, as one like it was found: an opinion, for it may be another call's by now."""
+    demand_held(connection, job.lease)
+    return calls.accept(connection, record.id, ref)
 
 
 def ask_again(connection: Connection, ports: Ports, job: Job, record: CallRecord, message: str) -> None:

@@ -294,7 +294,7 @@ async def _search(ports: Ports, provider: Provider, job: Job, record: CallRecord
         await ports.db.transact(lambda c: endings.ask_again(c, ports, job, record, message))
         return None
     for prediction in candidates:
-        acceptance = await ports.db.transact(lambda c, ref=prediction.ref: calls.accept(c, record.id, ref))  # type: ignore[misc]
+        acceptance = await ports.db.transact(lambda c, ref=prediction.ref: endings.adopt(c, job, record, ref))  # type: ignore[misc]
         if acceptance is calls.Acceptance.RECORDED:
             ports.first_looks.pop(record.id, None)
             return await _accepted(ports, provider, job, record, prediction)
