@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import aiohttp
 from proof.evil_provider import LISTED_AFTER_S
 from proof.kill_verdict import Restart
 from proof.processes import Process
+from tests.fakes.started import free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,7 +80,7 @@ async def world(plan: Plan, folder: Path) -> AsyncIterator[Run]:
     try:
         await provider.start()
         provider_url = await printed_url(folder / "provider.log")
-        url = f"http://127.0.0.1:{_free_port()}"
+        url = f"http://127.0.0.1:{free_port()}"
         environment = {**outside(), **_settings(folder, url, provider_url)}
         if plan.marked:
             environment["PUBLIC_URL"] = url
@@ -118,12 +118,6 @@ def _settings(folder: Path, url: str, provider_url: str) -> dict[str, str]:
         "REPLICATE_API_BASE_URL": provider_url,
         "REPLICATE_DEFAULT_MODEL": "acme/painter",
     }
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def printed_url(log: Path) -> str:

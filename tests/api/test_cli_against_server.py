@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.fakes.server_process import ServerProcess
+from tests.fakes.started import free_port
 
 QUICK = ("-p", "latency_s=0.05", "-p", "width=64", "-p", "height=64")
 LONG = ("-p", "latency_s=2.5", "-p", "width=64", "-p", "height=64")
@@ -67,12 +67,6 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 def command(server: ServerProcess, tmp_path: Path) -> Command:
     """A command that knows the server by MEDIAGEN_URL, and has another DATA_DIR."""
     return Command(tmp_path, {"MEDIAGEN_URL": server.url, "DATA_DIR": str(tmp_path / "elsewhere")})
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def found(tmp_path: Path) -> set[str]:

@@ -3,9 +3,6 @@
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +10,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from mediagen.storages.s3 import S3Settings
+from tests.fakes.s3 import answers
 from tests.fakes.started import CantStart, free_port
 
 KEY, SECRET = "anybody", "a secret of the tests"
-_START_S = 30.0
 
 
 @contextmanager
@@ -31,7 +28,8 @@ def strict_s3() -> Iterator[S3Settings]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait(process, f"http://127.0.0.1:{port}")
+            if not answers(process, f"http://127.0.0.1:{port}"):
+                raise CantStart("rclone does not serve S3")
             yield S3Settings(
                 s3_endpoint=f"http://127.0.0.1:{port}",
                 s3_bucket="media-of-tests",
@@ -42,17 +40,3 @@ def strict_s3() -> Iterator[S3Settings]:
         finally:
             process.terminate()
             process.wait(10)
-
-
-def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)  # a server gives no other sign that it is up
-        else:
-            return
-    raise CantStart("rclone does not serve S3")

@@ -6,7 +6,6 @@ Each `S3Server()` gets a bucket of its own.
 import atexit
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Self
 from pydantic import SecretStr
 
 from mediagen.storages.s3 import S3Settings
+from tests.fakes.started import CantStart, free_port
 
 _START_S = 30.0
 _running: list[tuple[subprocess.Popen[bytes], str]] = []
@@ -57,7 +57,7 @@ class S3Server:
 
 def _server() -> str:
     if not _running:
-        port = _free_port()
+        port = free_port()
         program = "from moto.server import main; main()"
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", program, "-H", "127.0.0.1", "-p", str(port)],
@@ -68,30 +68,24 @@ def _server() -> str:
         url = f"http://127.0.0.1:{port}"
         _running.append((process, url))
         atexit.register(_stop)
-        _wait(process, url)
+        if not answers(process, url):
+            raise CantStart("moto does not serve S3")
     return _running[0][1]
 
 
-def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+def answers(process: "subprocess.Popen[bytes]", url: str) -> bool:
+    """Wait until the server that the process starts answers, with an error too; False when it ends or never does."""
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError("the S3 server did not start")
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=1).close()
         except urllib.error.HTTPError:
-            return
+            return True
         except OSError:
             time.sleep(0.05)  # a server gives no other sign that it is up
         else:
-            return
-    raise RuntimeError("the S3 server did not answer in time")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+            return True
+    return False
 
 
 def _stop() -> None:

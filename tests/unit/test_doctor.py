@@ -1,7 +1,6 @@
 """The doctor finds what is wrong and says how to mend it, whatever state the installation is in."""
 
 import os
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from mediagen.runtime import Runtime, load_secrets
 from mediagen.settings import Settings, load_settings
 from tests.fakes.clock import ManualClock
 from tests.fakes.rawhttp import app_server
+from tests.fakes.started import free_port
 
 CLOCK = SystemClock()
 MakeSettings = Callable[..., Settings]
@@ -34,12 +34,6 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeSettings:
         return load_settings(**{"data_dir": tmp_path / "data", "port": 0, "min_free_bytes": 0, **more})
 
     return made
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def only(findings: Sequence[Finding], status: Verdict) -> Finding:

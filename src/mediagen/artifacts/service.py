@@ -184,9 +184,8 @@ class ArtifactService:
         try:
             await self._copy_out(artifact, source)
             made = await self._thumbnailer.make(source, target)
-            with suppress(
-                Conflict
-            ):  # another worker made it too, or a run that was cut off, not byte by byte alike
+            # another worker made it too, or a run that was cut off, not byte by byte alike
+            with suppress(Conflict):
                 await self._storage.put(thumbnail_key(artifact.key), target)
         except (InvalidMedia, NotFound):
             return ThumbnailState.NONE, None

@@ -20,6 +20,8 @@ T = TypeVar("T")
 Values = Sequence[Any] | Mapping[str, Any]
 
 _NOW = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+# COMMIT would answer ROLLBACK then, or nothing
+_NOTHING_TO_COMMIT = (TransactionStatus.INERROR, TransactionStatus.IDLE)
 
 
 class Session:
@@ -117,10 +119,7 @@ class Session:
         what the server shows of a session and logs when it fails: there is no prompt and no secret in it.
         """
         status = self._driver.info.transaction_status
-        if status in (
-            TransactionStatus.INERROR,
-            TransactionStatus.IDLE,
-        ):  # COMMIT would answer ROLLBACK, or nothing
+        if status in _NOTHING_TO_COMMIT:
             raise RuntimeError(f"a transaction is {status.name} at its end: an error was passed over in it")
         self._last = []
         try:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from tests.fakes.started import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 LOCK = ROOT / "locks" / "cog.txt"
@@ -150,7 +151,7 @@ class CogServer:
         self._end(signal.SIGKILL)
 
     def _launch(self, programs: Path, project: Path) -> None:
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         settings = {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",  # Cog starts its worker as "python"
@@ -207,10 +208,3 @@ class CogServer:
                 for empty in (folder / "inputs", folder / "outputs", folder):
                     with suppress(OSError):
                         empty.rmdir()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
