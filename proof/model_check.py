@@ -39,6 +39,11 @@ PROTOCOL = (
     Variant(name="list and webhook, three attempts", attempts=3, faults=Left(posts=2, hiccups=2)),
     Variant(name="list and webhook, a wish to cancel", wish=True),
     Variant(name="list only", rings=False),
+    Variant(name="list by likeness and webhook", marks=False),
+    Variant(name="list by likeness only", marks=False, rings=False),
+    Variant(
+        name="list by likeness, three attempts", marks=False, rings=False, attempts=3, faults=Left(posts=2)
+    ),
     Variant(name="key, whatever comes late", key=True, rings=False, grace=False, deadline=False),
     Variant(name="key, and what is late is not sent", key=True, rings=False, grace=False, faults=_SLOW),
     Variant(name="webhook only, none is lost", asks=False, faults=Left(hooks=0)),
@@ -92,6 +97,15 @@ WEAKER = (
         rings=False,
         grace=False,
         faults=_SLOW,
+    ),
+    Variant(
+        name="what is like a call is taken for it without a lease",
+        harm=frozenset({TWICE}),
+        adopts=False,
+        marks=False,
+        rings=False,
+        attempts=3,
+        faults=NO_FAULTS._replace(lapses=1, posts=1, answers=1),
     ),
     Variant(
         name="webhook only, given up at once",

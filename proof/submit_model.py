@@ -51,12 +51,14 @@ class Variant:
     fence: bool = True  # writes need the lease
     opinions: bool = True  # what is thought of a call needs it, too
     reads: bool = True  # which call to ask for, or to send again, is read under it as well
+    adopts: bool = True  # so does taking what the provider lists for our call
     intent: bool = True  # it is committed before the create is sent
     unknown: bool = True  # a lost answer leads to a look; without it, to another create
     grace: bool = True  # nobody decides while a create may still arrive
     deadline: bool = True  # a create is sent soon after its intent, or never
     asks: bool = True  # the provider can be asked for a call
     rings: bool = True  # its webhook names the call
+    marks: bool = True  # so does what it lists; without it, all that was bought for the job looks alike
     key: bool = False  # the same create joins the first one: it is sent again instead of asking
     wish: bool = False  # a client may want the job canceled
     slots: int = 2
@@ -67,7 +69,8 @@ class Variant:
     def guarded(self) -> bool:
         """Whether a move outside the tables is an error."""
         in_time = self.key or (self.grace and self.deadline)
-        return self.fence and self.reads and self.opinions and self.intent and self.unknown and in_time
+        leased = self.fence and self.reads and self.adopts and self.opinions
+        return leased and self.intent and self.unknown and in_time
 
 
 _LOST = {"post": "posts", "answer": "answers", "hook": "hooks"}
@@ -124,7 +127,7 @@ class Model:
     def _accept(self, state: State, call: int, sale: int) -> State:
         """Write the fact that a call was taken, whoever learns it; what has no room for it is left alone."""
         known = state.calls[call]
-        if known.sale is not None or known.state is C.REJECTED:
+        if known.sale is not None or known.state is C.REJECTED or _taken(state, sale):
             return state
         to = C.ORPHAN if known.state is C.ABSENT else C.ACCEPTED
         settled = self._settle(state, call, to)
@@ -237,8 +240,7 @@ class Model:
         elif not self.variant.asks:
             yield from self._park(state, number, live)
         elif not self.variant.grace or not self._may_arrive(state, live):
-            found = sale_of(state, live) is not None
-            yield at(state, number, Slot("found" if found else "not found", live))
+            yield at(state, number, Slot("look", live))
 
     def _may_arrive(self, state: State, call: int) -> bool:
         """Tell whether the provider may still get the create: what the grace waits for."""
@@ -251,10 +253,20 @@ class Model:
         if not self.variant.grace or not (rung or self._may_arrive(state, call)):
             yield self._write(state, number, lambda: self._move(state, J.FAILED))
 
+    def look(self, state: State, number: int, call: int) -> Iterator[State]:
+        """Ask the provider; the call may have been given up since it was read, and another one bought."""
+        seen = (n for n, sale in enumerate(state.sales) if sale.call == call or not self.variant.marks)
+        yield at(state, number, Slot("found", call, tuple(seen)))
+
     def found(self, state: State, number: int, call: int) -> Iterator[State]:
-        accepted = self._accept(state, call, sale_of(state, call) or 0)
-        recorded = accepted.calls[call].state is C.ACCEPTED
-        yield at(accepted, number, Slot("adopt" if recorded else "not found", call))
+        """Take what was seen, one of them in any order; what is another call's already is passed over."""
+        if state.lease != number and self.variant.fence and self.variant.adopts:
+            yield at(state, number, IDLE)
+            return
+        free = [sale for sale in state.slots[number].seen if not _taken(state, sale, but_by=call)]
+        for accepted in [self._accept(state, call, sale) for sale in free] or [state]:
+            recorded = accepted.calls[call].state is C.ACCEPTED
+            yield at(accepted, number, Slot("adopt" if recorded else "not found", call))
 
     def adopt(self, state: State, number: int, _: int) -> Iterator[State]:
         yield self._write(state, number, lambda: self._move(state, J.WAITING))
@@ -345,6 +357,11 @@ class Model:
             yield with_status(spend(state, "hiccups"), sale, "bad")
 
 
+def _taken(state: State, sale: int, *, but_by: int = NOBODY) -> bool:
+    """Tell whether another call has this ref: the database keeps them unique."""
+    return any(call.sale == sale for number, call in enumerate(state.calls) if number != but_by)
+
+
 _STEPS: Mapping[str, Callable[[Model, State, int, int], Iterator[State]]] = {
     J.QUEUED.value: Model.submit,
     J.SUBMITTING.value: Model.resume,
@@ -353,6 +370,7 @@ _STEPS: Mapping[str, Callable[[Model, State, int, int], Iterator[State]]] = {
     J.STORING.value: Model.store,
     "send": Model.send,
     "wait": Model.wait,
+    "look": Model.look,
     "found": Model.found,
     "adopt": Model.adopt,
     "not found": Model.not_found,

@@ -53,6 +53,7 @@ class Slot(NamedTuple):
 
     at: str
     call: int
+    seen: tuple[int, ...] = ()  # sales that may be this call, where the provider was asked
 
 
 class State(NamedTuple):
