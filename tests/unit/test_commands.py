@@ -105,6 +105,21 @@ def shown(job: dict[str, Any]) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]  # it is the StringIO
 
 
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [
+        (None, "1 of 4\n"),
+        (0, "free of charge"),
+        (0.000002, "0.000002 USD"),
+        (0.003, "0.0030 USD"),
+        (2.5, "2.5000 USD"),
+    ],
+)
+def test_what_a_job_cost_is_said_however_little(usd: float | None, words: str) -> None:
+    text = shown({**JOB, "cost": {"usd": usd, "calls": 1}})
+    assert words in "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
 def test_of_progress_in_a_row_only_the_last_is_shown() -> None:
     at = "2026-11-20T12:00:01.000Z"
     events = [

@@ -245,7 +245,9 @@ def _facts(job: Json, now: datetime) -> Iterator[tuple[str, Text]]:
 
 def _cost(job: Json) -> str:
     usd = (job.get("cost") or {}).get("usd")
-    return "" if usd is None else f", {usd:.4f} USD" if usd else ", free of charge"
+    if not usd:
+        return "" if usd is None else ", free of charge"
+    return f", {usd:.{4 if usd >= 0.001 else 6}f} USD"  # the ledger counts millionths
 
 
 def _local(text: str) -> datetime:

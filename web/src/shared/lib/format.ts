@@ -62,9 +62,9 @@ export function bytes(size: number): string {
   return `${unit === 0 || value >= 99.5 ? Math.round(value) : Math.round(value * 10) / 10} ${units[unit]}`;
 }
 
-/** "$0.003", with as many digits as a small price needs. */
+/** "$0.003", with as many digits as a small price needs; the ledger counts millionths. */
 export function usd(amount: number): string {
-  const digits = amount > 0 && amount < 0.1 ? 4 : 2;
+  const digits = amount >= 0.1 ? 2 : amount >= 0.001 ? 4 : 6;
   return new Intl.NumberFormat("en-US", {
     style: "currency",
     currency: "USD",
