@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 _GRACE_S = 10
 _BACKLOG = 2048
+_LOOK_TICKS = 50  # of 0.1 s, between looks for requests that are late
 
 
 Ready = Callable[[str, Runtime], None]
@@ -90,6 +91,13 @@ class _Server(uvicorn.Server):
         finally:
             for sig, handler in before.items():
                 signal.signal(sig, handler)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _LOOK_TICKS == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, BoundedProtocol):
+                    connection.end_if_late()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         log.info("server.stopping")

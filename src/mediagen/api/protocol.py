@@ -1,7 +1,8 @@
-"""HTTP/1.1 on a socket, with a bound on what a request may weigh before there is one, and joined writes.
+"""HTTP/1.1 on a socket, with bounds on what a request may weigh before there is one and how long it may come.
 
-uvicorn's parser takes heads and trailers of any size: 200 MB of headers took 4 GB of memory (uvicorn 0.54). It
-writes the head and the body of an answer with a system call each, a tenth of what an accept costs.
+uvicorn's parser takes heads and trailers of any size: 200 MB of headers took 4 GB of memory (uvicorn 0.54). It waits
+for ever for the rest of a request, and at its own end answers such a one with a 500. And it writes the head and the
+body of an answer with a system call each, a tenth of what an accept costs: here they are joined.
 """
 
 import asyncio
@@ -12,9 +13,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MOST_HEAD_BYTES = 64 * 1024
 """Of a request line with its headers, and of trailers. Proxies take 8 to 32 KB."""
 
-_REFUSAL = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
-    b"content-length: 45\r\nconnection: close\r\n\r\nThe request line and the headers are too long"
+ARRIVES_WITHIN_S = 60.0
+"""Of a request, from its first byte to its last; also of the first byte on a new connection."""
+
+
+def _refusal(status: str, why: bytes, *headers: bytes) -> bytes:
+    head = [
+        f"HTTP/1.1 {status}".encode(),
+        b"content-type: text/plain; charset=utf-8",
+        f"content-length: {len(why)}".encode(),
+        b"connection: close",
+        *headers,
+    ]
+    return b"\r\n".join([*head, b"", why])
+
+
+_TOO_LONG = _refusal("431 Request Header Fields Too Large", b"The request line and the headers are too long")
+_TOO_SLOW = _refusal("408 Request Timeout", b"The request did not come whole in time; send it again")
+_STOPPING = _refusal(
+    "503 Service Unavailable", b"The server is stopping; send the request again", b"retry-after: 2"
 )
 
 _HELD_BYTES = 8 * 1024
@@ -53,20 +70,26 @@ class JoinedTransport:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Ends a connection whose bytes lead for too long neither to a request nor to a part of a body."""
+    """Ends a connection whose bytes lead for too long neither to a request nor to a part of a body.
+
+    `end_if_late` is to be called now and then: a timer for each request would cost each of them.
+    """
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]  # whatever uvicorn gives
         self._fruitless_bytes = 0
+        self._coming_since: float | None = self.loop.time()  # None between requests
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(JoinedTransport(transport, self.loop))  # type: ignore[arg-type]  # as much of one as it uses
 
     def data_received(self, data: bytes) -> None:
+        if self._coming_since is None:
+            self._coming_since = self.loop.time()
         self._fruitless_bytes += len(data)
         super().data_received(data)
         if self._fruitless_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse()
+            self._refuse(_TOO_LONG)
 
     def on_headers_complete(self) -> None:
         self._fruitless_bytes = 0
@@ -78,9 +101,33 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._fruitless_bytes = 0
+        self._coming_since = None
         super().on_message_complete()
 
-    def _refuse(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:  # else an answer is on its way already
-            self.transport.write(_REFUSAL)
+    def end_if_late(self) -> None:
+        """Refuse a request that has begun to come long ago and is not whole yet; end a connection without any."""
+        late = self._coming_since is not None and self.loop.time() - self._coming_since > ARRIVES_WITHIN_S
+        if late and not self.transport.is_closing():
+            self._refuse(_TOO_SLOW)
+
+    def shutdown(self) -> None:
+        """Let what came whole be answered; nothing was done yet of what did not."""
+        if self._waits_for_body:
+            self._refuse(_STOPPING)
+        else:
+            super().shutdown()
+
+    def _refuse(self, answer: bytes) -> None:
+        answered = self.cycle is None or self.cycle.response_complete
+        if (answered and self._fruitless_bytes) or self._waits_for_body:  # else another answer is on its way
+            self.transport.write(answer)
         self.transport.close()
+
+    @property
+    def _waits_for_body(self) -> bool:
+        cycle = self.cycle
+        begun = cycle is not None and not cycle.response_started and not self.pipeline
+        return begun and cycle.more_body
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing of what a client wants to speak instead of HTTP: it is told in the answer."""

@@ -36,9 +36,14 @@ async def _read(request: Request, most_bytes: int) -> bytes:
             raise InvalidRequest("The body was cut off")
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > most_bytes:
+        if len(body) > most_bytes or (more and _announced(request) > most_bytes):
             raise TooLarge(f"The body is larger than {most_bytes} bytes")
     return body
+
+
+def _announced(request: Request) -> int:
+    """Return the size that the client says the body has, 0 when it does not say."""
+    return int(header_of(request.scope, b"content-length") or 0)  # the parser refuses what is no number
 
 
 def parse_json(raw: bytes | str) -> Any:
