@@ -8,11 +8,14 @@
 docs/explanation/promises.md says which promise each of them stands for. The exit code is 0 when what was promised held.
 """
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from proof.command import STOPPED
 from proof.table import show
 
 
@@ -60,7 +63,7 @@ def main() -> int:
         case ["nightly"]:
             return _all([(proof.name, options) for proof in PROOFS for options in proof.nightly])
         case [name, *args] if name in _BY_NAME:
-            return _run(name, args)
+            os.execv(sys.executable, _command(name, args))  # signals reach it, not us
         case [name, *_]:
             print(
                 f"There is no proof {name!r}; there are: {', '.join(_BY_NAME)}, gate, nightly",
@@ -79,12 +82,24 @@ def _list() -> int:
 
 def _all(runs: Sequence[tuple[str, str]]) -> int:
     """Run all of them, also when one fails; return the worst exit code."""
-    codes = [_run(name, given.split()) for name, given in runs]
+    codes = []
+    for name, given in runs:
+        codes.append(_run(name, given.split()))
+        if codes[-1] == STOPPED:
+            return STOPPED
     return max(codes)
 
 
-def _run(name: str, args: list[str]) -> int:
-    return subprocess.call([sys.executable, "-m", f"proof.{name}", *args])
+def _run(name: str, args: Sequence[str]) -> int:
+    """Run one beside us; whatever tells us to stop is passed on, and then waited for."""
+    with subprocess.Popen(_command(name, args)) as process:
+        signal.signal(signal.SIGINT, lambda *_: None)  # of the terminal, which tells it, too
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        return process.wait()
+
+
+def _command(name: str, args: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", f"proof.{name}", *args]
 
 
 if __name__ == "__main__":

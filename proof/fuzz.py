@@ -10,7 +10,6 @@ exit code is 1 when anything of this does not hold.
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +35,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from proof.bad_input.rows import hold
+from proof.command import finish, new_file, whole
 from proof.serving import Server
 from proof.table import Moves, progress, save, show
 
@@ -231,9 +231,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m proof.fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cases", type=int, default=50_000)
+    parser.add_argument("--cases", type=whole(1), default=50_000, help="at least one of each operation")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=new_file, help="write the figures there, too")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         lines, wrong = asyncio.run(fuzz(asked.cases, asked.seed, Path(folder)))
@@ -253,4 +253,4 @@ def _row(line: Line) -> tuple[object, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

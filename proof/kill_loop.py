@@ -14,8 +14,6 @@ import argparse
 import asyncio
 import random
 import shutil
-import signal
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -23,6 +21,7 @@ from pathlib import Path
 
 import aiohttp
 
+from proof.command import above_zero, finish, new_file, whole
 from proof.evil_provider import LISTED_AFTER_S
 from proof.kill_evidence import collect, until_ended
 from proof.kill_verdict import Restart, Verdict, judge
@@ -152,23 +151,18 @@ async def prove(plan: Plan, folder: Path) -> Verdict:
     return await asyncio.to_thread(judge, evidence, time.monotonic() - begun)
 
 
-async def _prove_until_told(plan: Plan, folder: Path) -> Verdict:
-    """End our processes also when we are told to terminate."""
-    proving = asyncio.ensure_future(prove(plan, folder))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, proving.cancel)
-    return await proving
-
-
-def main() -> None:
-    """Run what the command line says, print the table, and end with 1 on any violation."""
+def main() -> int:
+    """Run what the command line says, print the table, and return 1 on any violation."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--jobs", type=int, default=2000)
-    parser.add_argument("--kills", type=int, default=150)
-    parser.add_argument("--rate", type=float, default=20.0, help="jobs submitted per second, at most")
+    parser.add_argument("--jobs", type=whole(1), default=2000)
+    parser.add_argument("--kills", type=whole(1), default=150)
+    parser.add_argument("--rate", type=above_zero, default=20.0, help="jobs submitted per second, at most")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--life", type=float, nargs=2, default=(1.0, 3.0), help="seconds from start to kill")
+    parser.add_argument(
+        "--life", type=above_zero, nargs=2, default=(1.0, 3.0), help="seconds from start to kill"
+    )
     parser.add_argument("--unmarked", action="store_true", help="no webhooks: calls are known by their input")
     parser.add_argument(
         "--listed-after",
@@ -176,7 +170,7 @@ def main() -> None:
         default=LISTED_AFTER_S,
         help="seconds until the provider lists a create; above RECONCILE_GRACE, jobs are bought twice",
     )
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=new_file, help="write the figures there, too")
     parser.add_argument("--keep", action="store_true", help="keep database, files and logs")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kill-loop-")).resolve()
@@ -191,15 +185,15 @@ def main() -> None:
         listed_after_s=given.listed_after,
     )
     try:
-        verdict = asyncio.run(_prove_until_told(plan, folder))
+        verdict = asyncio.run(prove(plan, folder))
     finally:
         if not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
     kept = [f"Everything is kept in {folder}."] if given.keep else []
     show("Kill loop", ("", "figure"), verdict.rows, [*verdict.lines, *kept])
     save(given.json, verdict.figures)
-    sys.exit(1 if verdict.violations else 0)
+    return 1 if verdict.violations else 0
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

@@ -11,16 +11,15 @@ else 1.
 
 import argparse
 import os
-import sys
 import time
 from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mediagen.jobs.states import TERMINAL
+from proof.command import finish, new_file, whole
 from proof.submit_model import Model, Variant
 from proof.submit_state import Left, State, bought, dropped, tidy
 from proof.table import save, show
@@ -207,8 +206,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--jobs", type=whole(1), default=os.cpu_count(), help="processes")
+    parser.add_argument("--json", type=new_file, help="write the figures there, too")
     return parser
 
 
@@ -240,4 +239,4 @@ def _figures(one: Findings) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

@@ -12,7 +12,6 @@ exit code is 0 when the product's own lines are all 0 and every other line is no
 
 import argparse
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proof import power_database, power_files
+from proof.command import finish, new_file, whole
 from proof.power_files import Do
 from proof.table import save, show
 
@@ -100,14 +100,14 @@ def _folder() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-def main() -> None:
-    """Run what the command line says, print the table, and end with 1 when a line is not as it should be."""
+def main() -> int:
+    """Run what the command line says, print the table, and return 1 when a line is not as it should be."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cuts", type=int, default=10_000, help="of each kind")
+    parser.add_argument("--cuts", type=whole(1), default=10_000, help="of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=new_file, help="write the figures there, too")
     given = parser.parse_args()
     begun = time.monotonic()
     lines = prove(given.cuts, given.seed)
@@ -127,8 +127,8 @@ def main() -> None:
     show("Power cuts", ("", "cuts", "did harm", "of which"), rows, said)
     took_s = round(time.monotonic() - begun, 1)
     save(given.json, {"seed": given.seed, "took_s": took_s, "lines": [vars(line) for line in lines]})
-    sys.exit(1 if wrong else 0)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)

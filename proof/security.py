@@ -9,7 +9,6 @@ server writes. The exit code is 1 when anything got through, or when there are f
 
 import argparse
 import io
-import sys
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from proof.command import finish, new_file
 from proof.table import Moves, progress, save, show
 
 FOLDER = Path(__file__).parents[1] / "tests" / "security"
@@ -62,7 +62,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m proof.security", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=new_file, help="write the figures there, too")
     given = parser.parse_args()
     said = io.StringIO()
     with progress("security cases") as moves, redirect_stdout(said):
@@ -91,4 +91,4 @@ def _file(node: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

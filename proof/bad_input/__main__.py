@@ -15,7 +15,6 @@ anything of this does not hold.
 import argparse
 import asyncio
 import logging
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -29,6 +28,7 @@ from proof.bad_input import service
 from proof.bad_input.corpus import corpus
 from proof.bad_input.drive import Drive, Report
 from proof.bad_input.service import ServiceReport
+from proof.command import finish, new_file, whole
 from proof.serving import Server
 from proof.table import progress, save, show
 
@@ -82,10 +82,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m proof.bad_input", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--requests", type=int, default=5000, help="0 sends all")
+    parser.add_argument("--requests", type=whole(0), default=5000, help="0 sends all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--database-url", default="", help="an empty PostgreSQL database")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=new_file, help="write the figures there, too")
     given = parser.parse_args()
     set_up_logging()
     logging.getLogger().setLevel(logging.ERROR)  # of the job service in this process
@@ -115,4 +115,4 @@ def _told(result: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

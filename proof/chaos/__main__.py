@@ -16,8 +16,6 @@ The exit code is 0 when our column has nothing lost, nothing bought twice and an
 import argparse
 import asyncio
 import shutil
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,6 +26,7 @@ from proof.chaos.designs import DESIGNS, Design
 from proof.chaos.faults import harm
 from proof.chaos.verdict import Evidence, Verdict, judge
 from proof.chaos.world import Plan, Run, world
+from proof.command import above_zero, finish, new_file, whole
 from proof.processes import left_running
 from proof.table import save, show
 
@@ -114,28 +113,21 @@ async def _prove_all(plan: Plan, designs: Sequence[Design], folder: Path) -> lis
     return verdicts
 
 
-async def _until_told(plan: Plan, designs: Sequence[Design], folder: Path) -> list[Verdict]:
-    """End our processes also when we are told to terminate."""
-    proving = asyncio.ensure_future(_prove_all(plan, designs, folder))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, proving.cancel)
-    return await proving
-
-
 def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--kill-every", type=float, default=2.0, help="seconds")
-    parser.add_argument("--flush-every", type=float, default=10.0, help="seconds")
-    parser.add_argument("--pg-restarts", type=int, default=5)
-    parser.add_argument("--rate", type=float, default=4.0, help="jobs submitted per second")
-    parser.add_argument("--settle", type=float, default=180.0, help="seconds until all must have ended")
+    parser.add_argument("--minutes", type=above_zero, default=5.0)
+    parser.add_argument("--kill-every", type=above_zero, default=2.0, help="seconds")
+    parser.add_argument("--flush-every", type=above_zero, default=10.0, help="seconds")
+    parser.add_argument("--pg-restarts", type=whole(0), default=5)
+    parser.add_argument("--rate", type=above_zero, default=4.0, help="jobs submitted per second")
+    parser.add_argument("--settle", type=above_zero, default=180.0, help="seconds until all must have ended")
     parser.add_argument("--seed", type=int, default=1)
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--ours-only", action="store_true", help="leave the usual design out")
     only.add_argument("--usual", action="store_true", help="run against the usual design alone")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=new_file, help="write the figures there, too")
     parser.add_argument("--keep", action="store_true", help="keep logs and files")
     return parser.parse_args()
 
@@ -156,7 +148,7 @@ def main() -> int:
     designs = [usual] if given.usual else [ours] if given.ours_only else [ours, usual]
     folder = Path(tempfile.mkdtemp(prefix="chaos-")).resolve()
     try:
-        verdicts = asyncio.run(_until_told(plan, designs, folder))
+        verdicts = asyncio.run(_prove_all(plan, designs, folder))
     finally:
         if not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -178,4 +170,4 @@ def _tell(given: argparse.Namespace, verdicts: Sequence[Verdict], folder: Path) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

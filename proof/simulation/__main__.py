@@ -11,9 +11,8 @@ nothing was violated, else 1. With a mutant it is 0 when the bug was noticed.
 
 import argparse
 import math
-import sys
-from pathlib import Path
 
+from proof.command import above_zero, finish, new_file, whole
 from proof.simulation.faults import Fault, Level
 from proof.simulation.invariants import Kind
 from proof.simulation.mutants import MUTANTS
@@ -28,12 +27,15 @@ MUTANT_SCHEDULES = 100_000
 _SHOWN = 20  # violated schedules that are named
 
 
-def main() -> None:
+def main() -> int:
     """Run what the command line says."""
-    given = _parser().parse_args()
+    parser = _parser()
+    given = parser.parse_args()
+    if given.seed is not None and given.json is not None:
+        parser.error("a replay (--seed) has no figures: leave --json out")
     if given.seed is not None:
-        sys.exit(_replay(given))
-    sys.exit(_mutants(given) if given.mutant else _gate(given))
+        return _replay(given)
+    return _mutants(given) if given.mutant else _gate(given)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,16 +45,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--schedules", type=int, help="how many, 20000 by default; of a mutant at most 100000"
+        "--schedules", type=whole(1), help="how many, 20000 by default; of a mutant at most 100000"
     )
-    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no more after so long")
-    parser.add_argument("--from-seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--minutes", type=above_zero, default=math.inf, help="begin no more after so long")
+    parser.add_argument("--from-seed", type=whole(0), default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay this schedule with a full trace")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--jobs", type=whole(1), default=1, help="processes")
     parser.add_argument("--fault-level", type=Level, choices=list(Level), default=Level.MIXED)
     parser.add_argument("--mutant", choices=[*MUTANTS, "all"], help="run the engine with this seeded bug")
     parser.add_argument("--keep", action="store_true", help="note what noticed the mutants as regressions")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=new_file, help="write the figures there, too")
     return parser
 
 
@@ -147,4 +149,4 @@ def _replay(given: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    finish(main)
