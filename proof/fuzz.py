@@ -74,6 +74,7 @@ class Fuzz:
         self._url = url
         self._known = known
         self._seed = rng_seed
+        self._closed = False
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Connection"] = (
@@ -131,6 +132,8 @@ class Fuzz:
         return anything | existing.flatmap(lambda ids: operation.as_strategy(mode, path_parameters=ids))  # type: ignore[no-any-return]
 
     def _send(self, case: Any, line: Line) -> None:
+        if self._closed:  # a thread can't be canceled: it ends itself
+            raise KeyboardInterrupt
         line.cases += 1
         options = case.as_transport_kwargs(base_url=self._url)
         try:
@@ -152,6 +155,8 @@ class Fuzz:
         line.examples.setdefault(key, case.as_curl_command(base_url=self._url)[:600])
 
     def close(self) -> None:
+        """Send nothing more."""
+        self._closed = True
         self._session.close()
 
 

@@ -3,6 +3,7 @@
 import gc
 import math
 import multiprocessing
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -142,7 +143,12 @@ def _stretches(task: Task, processes: int) -> Generator[Totals, None, None]:
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(
+        processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=signal.signal,  # of the terminal's signal to all of us only the first takes note
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
 
 
 def run_stretch(task: Task) -> Totals:
