@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mediagen.commands.connection import server_url
 from mediagen.commands.saving import Target, contradicts, slug
-from mediagen.commands.terminal import advice, job_details, jobs_table, now, plain, size, span
+from mediagen.commands.terminal import advice, job_details, jobs_table, now, plain, short, size, span
 from mediagen.errors import InvalidRequest
 
 JOB_ID = "01a1fb9c-b12a-73f4-b13f-ae804f493ad2"
@@ -92,6 +92,21 @@ def test_tables_show_hostile_prompts_without_commanding_the_terminal() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO
     assert "\x1b" not in shown
     assert "[bold red]" in shown
+
+
+@pytest.mark.parametrize("width", [80, 110, 200])
+def test_of_a_long_prompt_only_the_prompt_is_cut(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    completed = {**JOB, "status": "completed", "completed_at": "2026-11-20T12:00:03.200Z"}
+    console.print(jobs_table([completed, {**completed, "prompt": "a long sentence " * 50}], now()))
+    heads, *rows = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # it is the StringIO
+    assert heads.split() == ["id", "status", "model", "prompt", "age", "took"]
+    for row in rows:
+        assert row.startswith(short(JOB))
+        assert "● completed" in row
+        assert "mock/darkroom" in row
+        assert row.rstrip().endswith("3.2 s")
+    assert "…" in rows[1]
 
 
 def test_lengths_of_time_and_sizes_are_said_in_words() -> None:

@@ -170,7 +170,7 @@ def _age(text: str, now: datetime) -> str:
 
 def jobs_table(jobs: Sequence[Json], now: datetime) -> Table:
     """Return a table with a line for each job."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), expand=True)
     table.add_column("id", no_wrap=True, style="bold")
     table.add_column("status", no_wrap=True)
     table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=32)
