@@ -270,6 +270,8 @@ def list_jobs(
         terminal.print_json(jobs)
     elif jobs:
         terminal.stdout().print(terminal.jobs_table(jobs, terminal.now()))
+    elif status or model or text:
+        terminal.say("No job is like that. All of them: mediagen jobs")
     else:
         terminal.say('No jobs. Make one with: mediagen generate "a red fox in the snow"')
 

@@ -106,6 +106,21 @@ async def test_a_body_beyond_the_limit_is_refused(idle_api: Api) -> None:
     assert (status, problem["code"]) == (413, "too_large")
 
 
+@pytest.mark.parametrize(
+    ("metadata", "status"),
+    [
+        ({"note": "é" * 8_186}, 202),  # 16,384 bytes
+        ({"note": "é" * 8_187}, 422),
+        ({str(number): number for number in range(65)}, 422),
+    ],
+)
+async def test_metadata_is_small(idle_api: Api, metadata: dict[str, object], status: int) -> None:
+    asked = {"prompt": "x", "metadata": metadata}
+    found, _, answer = await idle_api.call("POST", f"{API}/generate", json=asked)
+    assert found == status, answer
+    assert status == 202 or "metadata: must" in answer["detail"]
+
+
 async def test_a_form_post_is_refused(idle_api: Api) -> None:
     status, _, _ = await idle_api.call("POST", f"{API}/generate", data={"prompt": "x"})
     assert status == 422

@@ -66,7 +66,9 @@ async def test_who_takes_no_compression_gets_the_same_bytes_plain(idle_api: Api)
     path = re.findall(rb'"(/assets/[^"]+\.js)"', body)[0].decode()
     plain = await page(idle_api, path, **{"accept-encoding": "identity"})
     assert "content-encoding" not in plain[1]
-    packed = await page(idle_api, path, **{"accept-encoding": "gzip"})
+    refused = await page(idle_api, path, **{"accept-encoding": "br;q=0, gzip; q=0.0, brotli"})
+    assert ("content-encoding" not in refused[1], refused[2]) == (True, plain[2])
+    packed = await page(idle_api, path, **{"accept-encoding": "br;q=0, gzip;q=0.1"})
     assert (packed[1]["content-encoding"], gzip.decompress(packed[2])) == ("gzip", plain[2])
 
 

@@ -114,6 +114,13 @@ def test_a_dash_as_output_writes_the_bytes_to_stdout() -> None:
         assert picture.size == (64, 64)
 
 
+def test_of_several_outputs_the_first_goes_to_stdout_and_the_rest_is_told() -> None:
+    result = run("generate", "a red fox", "-o", "-", "-p", "num_outputs=2", *QUICK)
+    with Image.open(io.BytesIO(result.stdout_bytes)) as picture:
+        assert picture.size == (64, 64)
+    assert "the first of 2 files; for all of them: mediagen jobs save" in result.stderr
+
+
 def test_several_outputs_are_numbered() -> None:
     result = run("generate", "a red fox", "-o", "fox.png", "-p", "num_outputs=2", *QUICK)
     assert result.stdout.split() == ["fox.png", "fox-2.png"]
@@ -232,6 +239,11 @@ def test_jobs_before_the_first_start_are_none_and_nothing_is_created() -> None:
     assert result.exit_code == 0
     assert "No jobs" in result.stderr
     assert list(Path().iterdir()) == []
+
+
+def test_a_search_without_a_hit_does_not_say_that_there_are_no_jobs() -> None:
+    one_job()
+    assert run("jobs", "-q", "a blue whale").stderr == "No job is like that. All of them: mediagen jobs\n"
 
 
 def test_jobs_lists_the_newest_first_with_short_ids() -> None:

@@ -119,6 +119,11 @@ async def test_a_data_folder_that_can_not_be_made_fails(tmp_path: Path, make: Ma
     assert "set DATA_DIR" in only(findings, Verdict.FAIL).mend
 
 
+async def test_a_data_folder_is_tried_not_guessed(make: MakeSettings) -> None:
+    findings = await doctor.check_data_folder(make(data_dir=Path("/proc/media")), CLOCK)
+    assert "'/proc/media' can't be made in '/proc'" in only(findings, Verdict.FAIL).detail
+
+
 async def test_a_disk_without_room_fails(tmp_path: Path, make: MakeSettings) -> None:
     findings = await doctor.check_data_folder(make(data_dir=tmp_path, min_free_bytes=10**18), CLOCK)
     assert "MIN_FREE_BYTES" in only(findings, Verdict.FAIL).mend

@@ -4,11 +4,13 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_core import to_json
 
 from mediagen.api.wire import parse_json
 from mediagen.errors import InvalidRequest
 
 _METADATA_KEYS = 64
+_METADATA_BYTES = 16_384  # as JSON; it comes back with every list of jobs
 _EXAMPLE_ID = "019a9f3e-7c1b-7d44-9a51-0b8e1f6c2d10"
 
 
@@ -49,7 +51,9 @@ class GenerateRequest(BaseModel):
     webhook_url: str | None = Field(
         None, max_length=2_000, description="Told when the job has ended, with a signed POST; https."
     )
-    metadata: dict[str, Any] | None = Field(None, description="Yours, kept with the job and given back.")
+    metadata: dict[str, Any] | None = Field(
+        None, description="Yours, kept with the job and given back; at most 64 keys and 16 KiB as JSON."
+    )
     priority: int | None = Field(None, ge=-100, le=100, description="Higher goes first; 0 is usual.")
 
     @field_validator("prompt")
@@ -61,9 +65,13 @@ class GenerateRequest(BaseModel):
 
     @field_validator("metadata")
     @classmethod
-    def _few_keys(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
-        if metadata is not None and len(metadata) > _METADATA_KEYS:
+    def _small(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+        if metadata is None:
+            return None
+        if len(metadata) > _METADATA_KEYS:
             raise ValueError(f"must have at most {_METADATA_KEYS} keys")
+        if (size := len(to_json(metadata))) > _METADATA_BYTES:
+            raise ValueError(f"must be at most {_METADATA_BYTES} bytes as JSON, not {size}")
         return metadata
 
     @field_validator("webhook_url")

@@ -19,6 +19,7 @@ PAGE_POLICY = (
 )
 # Some of these are addresses of the API without its prefix too: who accepts HTML gets the page.
 _ADDRESSES = re.compile(r"/|/history|/architecture|/jobs|/jobs/[^/]+")
+_REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}  # the better one first
 _FOREVER = "public, max-age=31536000, immutable"  # names under /assets/ hold a hash of the content
 _DOCUMENTED_PREFIX = 'name="api-prefix" content="/api/v1"'
@@ -40,7 +41,7 @@ class BuiltFile:
 
     def answer(self, request: Headers, *, status: int = 200) -> Response:
         """Return the response in the best encoding that the client takes."""
-        accepted = request.get("accept-encoding", "")
+        accepted = _accepted(request.get("accept-encoding", ""))
         encoding = next((name for name in self.bodies if name in accepted), "identity")
         etag = f'"{self.etag}-{encoding}"'
         headers = {**self.headers, "etag": etag, "vary": "accept, accept-encoding"}
@@ -70,6 +71,12 @@ class WebApp:
 
 def _wants_page(headers: Headers) -> bool:
     return "text/html" in headers.get("accept", "")
+
+
+def _accepted(header: str) -> set[str]:
+    """Return the encodings that an `Accept-Encoding` names and does not refuse."""
+    parts = (part for part in header.lower().split(",") if not _REFUSED.search(part))
+    return {part.partition(";")[0].strip() for part in parts}
 
 
 def lost(files: Mapping[str, BuiltFile], headers: Headers) -> Response | None:

@@ -142,10 +142,11 @@ def _data_folder(settings: Settings) -> list[Finding]:
     folder, name = settings.data_dir, "Data folder"
     if not folder.exists():
         parent = next(path for path in folder.absolute().parents if path.exists())
-        if not (parent.is_dir() and os.access(parent, os.W_OK)):
-            return [
-                _fail(name, f"{str(folder)!r} can't be made in {str(parent)!r}", "set DATA_DIR to another")
-            ]
+        try:
+            tempfile.TemporaryFile(dir=parent).close()
+        except OSError as error:
+            detail = f"{str(folder)!r} can't be made in {str(parent)!r}: {error.strerror}"
+            return [_fail(name, detail, "set DATA_DIR to another folder")]
         return [_ok(name, f"{folder} (made at the first start)")]
     try:
         with tempfile.TemporaryFile(dir=folder):

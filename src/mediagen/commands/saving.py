@@ -144,6 +144,14 @@ class Follower:
         if job["status"] == "completed":
             files = "; ".join(terminal.described(artifact) for artifact in job["artifacts"])
             terminal.say(f"Done in {terminal.span(terminal.took_s(job) or 0)}: {files}")
+            self._say_left_out(job)
+
+    def _say_left_out(self, job: Json) -> None:
+        more = len(job["artifacts"]) - 1
+        if self._target.stdout and more > 0:
+            name = terminal.short(job)
+            text = f"stdout took the first of {more + 1} files; for all of them: mediagen jobs save {name}"
+            terminal.say(text, "yellow")
 
 
 async def save(installation: Installation, job: Json, target: Target, clock: Clock) -> list[Path]:

@@ -1121,7 +1121,7 @@ export interface operations {
                     webhook_url?: string | null;
                     /**
                      * Metadata
-                     * @description Yours, kept with the job and given back.
+                     * @description Yours, kept with the job and given back; at most 64 keys and 16 KiB as JSON.
                      */
                     metadata?: {
                         [key: string]: unknown;
