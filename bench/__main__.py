@@ -24,7 +24,7 @@ _MOST_S = 180  # for one path, on a machine that has other things to do, too
 
 def main() -> int:
     """Run what the command line says; the exit code is 1 when something could not be measured."""
-    given = _options().parse_args()
+    given = _given()
     console = Console(width=max(140, Console().width))
     if not given.path:
         _list(console)
@@ -41,6 +41,17 @@ def main() -> int:
     if given.json:
         report.save(given.json)
     return 1 if report.missing else 0
+
+
+def _given() -> argparse.Namespace:
+    """Read the command line; what makes no sense is said now, not when all is measured."""
+    parser = _options()
+    given = parser.parse_args()
+    if given.rounds < 1 or given.seconds <= 0 or given.scale <= 0:
+        parser.error("--rounds must be at least 1, --seconds and --scale above 0")
+    if given.json and not given.json.absolute().parent.is_dir():
+        parser.error(f"--json {str(given.json)!r} can't be written: there is no such folder")
+    return given
 
 
 def _options() -> argparse.ArgumentParser:

@@ -43,3 +43,13 @@ async def test_what_there_is_is_listed() -> None:
     assert process.returncode == 0
     for name in paths.NAMES:
         assert paths.about(name).encode()[:40] in said
+
+
+@pytest.mark.parametrize("wrong", [("--rounds", "0"), ("--seconds", "0"), ("--json", "/nowhere/at/all.json")])
+async def test_what_makes_no_sense_is_refused_before_anything_is_measured(wrong: tuple[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench", "accept", *wrong, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert wrong[0] in said.decode().splitlines()[-1]

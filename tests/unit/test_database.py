@@ -1,12 +1,14 @@
 """The SQLite database: group commit, readers that can't write, and what happens when it can't be used."""
 
 import asyncio
+import fcntl
 import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from sqlalchemy import insert, select
@@ -352,3 +354,37 @@ async def test_closing_again_and_before_the_start_is_harmless(db: SQLiteDatabase
     await db.close()
     await db.close()
     await SQLiteDatabase(path, ManualClock()).close()
+
+
+# ---------------------------------------------------------------------------------------------- signs of life
+
+
+async def test_a_worker_removes_the_signs_of_dead_ones_and_of_no_others(
+    db: SQLiteDatabase, path: Path
+) -> None:
+    signs = path.with_name("jobs.db.workers")
+    async with db.presence("living"):
+        (signs / "killed").touch()
+        (signs / "killed, too").touch()
+        async with db.presence("new"):
+            assert {sign.name for sign in signs.iterdir()} == {"living", "new"}
+            assert await db.dead(["living", "killed", "new", "killed, too"]) == ["killed", "killed, too"]
+    assert list(signs.iterdir()) == []
+
+
+async def test_a_sign_that_was_swept_before_it_was_held_is_made_again(
+    db: SQLiteDatabase, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+    swept: list[str] = []
+
+    def swept_once(file: IO[str], how: int) -> None:
+        if not swept:
+            swept.append(file.name)
+            Path(file.name).unlink()
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", swept_once)
+    async with db.presence("new"):
+        assert swept == [str(path.with_name("jobs.db.workers") / "new")]
+        assert await db.dead(["new"]) == []

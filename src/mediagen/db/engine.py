@@ -8,6 +8,7 @@ burst of accepts costs one fsync; each has a savepoint of its own, so that one f
 
 import asyncio
 import fcntl
+import os
 import queue
 import sqlite3
 import threading
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine, create_engine, event
@@ -328,13 +329,24 @@ class SQLiteDatabase(Database):
 
 @contextmanager
 def _holding(path: Path) -> Iterator[None]:
+    """Hold the file; remove those that nobody holds any more, of workers that were killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _locked(path):
         try:
+            for other in set(path.parent.iterdir()) - {path}:
+                _is_free(other)
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> IO[str]:
+    while True:
+        file = path.open("w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # somebody took it for a dead one's before it was locked
 
 
 def _is_free(path: Path) -> bool:
