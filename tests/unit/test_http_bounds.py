@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -158,30 +159,32 @@ async def test_a_head_without_end_is_refused(served: Served, call: Call) -> None
     assert (await rest(peer)).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
 
 
-async def test_a_server_that_stops_is_not_held_up_by_half_a_request(tmp_path: Path) -> None:
+@asynccontextmanager
+async def posting(tmp_path: Path, begun: str) -> AsyncIterator[tuple[ServerProcess, Peer]]:
+    """Start a server and send it the beginning of a submit, from its next header on."""
     async with ServerProcess({"DATA_DIR": str(tmp_path / "data")}) as server:
         host, port = server.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         head = f"POST /api/v1/generate HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
-        writer.write(f"{head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n".encode())
+        writer.write(f"{head}{begun}".encode())
+        yield server, (reader, writer)
+        writer.close()
+
+
+async def test_a_server_that_stops_is_not_held_up_by_half_a_request(tmp_path: Path) -> None:
+    begun = "Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+    async with posting(tmp_path, begun) as (server, (reader, writer)):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # the app waits for it
         writer.write(b'{"p')
-        begun = asyncio.get_running_loop().time()
+        asked_at = asyncio.get_running_loop().time()
         assert await server.stop() == 0
-        took_s = asyncio.get_running_loop().time() - begun
-        answer = await reader.read()
-        writer.close()
-        assert answer.startswith(b"HTTP/1.1 503 ")
+        took_s = asyncio.get_running_loop().time() - asked_at
+        assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
         assert took_s < 9, "the grace for requests was waited for"
         assert "Traceback" not in server.log
 
 
 async def test_a_body_that_is_announced_as_too_large_is_refused_before_it_comes(tmp_path: Path) -> None:
-    async with ServerProcess({"DATA_DIR": str(tmp_path / "data")}) as server:
-        host, port = server.url.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        head = f"POST /api/v1/generate HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
-        writer.write(f'{head}Content-Length: 99999999\r\n\r\n{{"p'.encode())
-        async with asyncio.timeout(10):
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
-        writer.close()
+    begun = 'Content-Length: 99999999\r\n\r\n{"p'
+    async with posting(tmp_path, begun) as (_, (reader, _)), asyncio.timeout(10):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
