@@ -13,7 +13,8 @@
     │   └── StorageFull          507
     ├── LeaseLost                     another worker owns the job now; write nothing more
     ├── ProviderError                 a free call (get, list, cancel) failed; tells whether to try again
-    │   └── PredictionGone            the provider knows no such prediction (any more)
+    │   ├── PredictionGone            the provider knows no such prediction (any more)
+    │   └── Unreadable                an answer came, and it can't be read
     ├── FetchError                    a file could not be fetched; tells whether to try again
     │   ├── FetchBlocked              the address rules forbid it, for good
     │   ├── FetchGone                 the link is dead (403, 404, 410): ask the provider for a new one
@@ -106,8 +107,24 @@ class ProviderError(MediagenError):
 
 
 class PredictionGone(ProviderError):
+    """The provider has no such prediction; `sure` when it had it and says that it removed it."""
+
     code = "prediction_gone"
     retryable = False
+
+    def __init__(self, message: str = "", *, sure: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.sure = sure
+
+
+class Unreadable(ProviderError):
+    """A provider's answer came and can't be read; `raw` is its beginning, for people."""
+
+    code = "provider_unreadable"
+
+    def __init__(self, message: str = "", *, raw: str = "") -> None:
+        super().__init__(message)
+        self.raw = raw
 
 
 class FetchError(MediagenError):

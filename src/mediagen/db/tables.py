@@ -8,6 +8,7 @@ Statements are the same on SQLite and PostgreSQL. A change here needs a migratio
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -59,6 +61,8 @@ jobs = Table(
     Column("started_at", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
+    Column("timeout_ms", BigInteger),
+    Column("output", Text),
     CheckConstraint(
         "state IN ('queued','submitting','reconciling','waiting','storing','succeeded','failed','canceled')",
         name="state_known",
@@ -119,6 +123,14 @@ provider_calls = Table(
     Column("finished_at", BigInteger),
     Column("cost_micros", BigInteger),
     Column("error", Text),
+    Column("marked", Boolean, nullable=False, server_default=false()),
+    Column("asked_at", BigInteger),
+    Column("timeout_ms", BigInteger),
+    Column("begun_at", BigInteger),
+    Column("missing_since", BigInteger),
+    Column("seen", Text),
+    Column("due_at", BigInteger),
+    Column("settled_at", BigInteger),
     UniqueConstraint("job_id", "seq", name="one_seq"),
     CheckConstraint(
         "state IN ('intent','unknown','accepted','succeeded','failed','canceled','rejected','absent','orphan')",
@@ -153,6 +165,26 @@ provider_calls = Table(
         postgresql_where=text("provider_ref IS NOT NULL"),
     ),
     Index("calls_by_time", "provider", "created_at"),
+    Index(
+        "calls_due",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+)
+
+# What tells this installation's calls from those of another one with the same account, in one row.
+installation = Table("installation", metadata, Column("id", Text, primary_key=True))
+
+# What was learned of a provider, such as that it refuses markers.
+provider_traits = Table(
+    "provider_traits",
+    metadata,
+    Column("provider", Text, nullable=False),
+    Column("trait", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("provider", "trait"),
 )
 
 # One row a provider: its rate limit and its pauses, shared by all workers.
@@ -193,6 +225,7 @@ artifacts = Table(
     Column("thumbnail", Text, nullable=False),  # pending, ready, none
     Column("placeholder", Text),  # a tiny picture as data URI, shown until the real one is there
     Column("created_at", BigInteger, nullable=False),
+    Column("doubt", Text),  # what is odd about the file, in a sentence
     UniqueConstraint("job_id", "idx", name="one_artifact_an_output"),
     CheckConstraint("size_bytes > 0", name="artifact_not_empty"),
     CheckConstraint("thumbnail IN ('pending','ready','none')", name="thumbnail_known"),

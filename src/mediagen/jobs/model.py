@@ -22,6 +22,7 @@ class JobRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     webhook_url: str | None = None
     priority: int = 0  # higher runs first
+    timeout_ms: int | None = None  # of one attempt; None takes what the model needs
     owner: str = OWNER
     retry_of: str | None = None  # the finished job that this one repeats
     idempotency_key: str | None = None
@@ -71,6 +72,8 @@ class Job:
     started_at: int | None  # when the first call was intended
     updated_at: int
     finished_at: int | None
+    timeout_ms: int | None = None  # that one attempt may take, as asked for; None takes what the model needs
+    output: str | None = None  # the provider's whole output as JSON, where it holds more than addresses
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -115,10 +118,25 @@ class CallRecord:
     provider_ref: str | None  # the provider's own id, write-once
     created_at: int  # when the intent was committed
     send_by: int  # nothing is sent after this
-    deadline_at: int  # the generation must have ended by then
+    deadline_at: int  # the generation must have ended by then, unless the provider was late to start it
     finished_at: int | None
     cost_micros: int | None  # millionths of a US dollar; None when unknown
     error: str | None
+    marked: bool = False  # whether the create carries what makes it known again in the provider's list
+    asked_at: int | None = None  # when the intent was committed, by the provider's clock; None when unknown
+    timeout_ms: int | None = None  # that the making may take; None in calls of before it was noted
+    begun_at: int | None = None  # when the provider started it; None while it has not, or is silent on it
+    missing_since: int | None = None  # the provider has answered since then that there is no such prediction
+    seen: str | None = None  # what was seen of it and left its outcome open, in words
+    due_at: int | None = (
+        None  # its job has ended or moved on without it: looked at then, to settle the ledger
+    )
+    settled_at: int | None = None  # when somebody settled it by hand
+
+    @property
+    def making_ms(self) -> int:
+        """Return how long the making may take."""
+        return self.deadline_at - self.send_by if self.timeout_ms is None else self.timeout_ms
 
 
 @dataclass(frozen=True, kw_only=True)

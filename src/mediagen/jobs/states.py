@@ -33,7 +33,8 @@ JOB_MOVES: Mapping[JobState, frozenset[JobState]] = {
     _S.SUBMITTING: frozenset({_S.WAITING, _S.RECONCILING, _S.QUEUED, _S.STORING, _S.FAILED}),
     _S.RECONCILING: frozenset({_S.WAITING, _S.STORING, _S.QUEUED, _S.FAILED, _S.CANCELED}),
     _S.WAITING: frozenset({_S.STORING, _S.QUEUED, _S.FAILED, _S.CANCELED}),
-    _S.STORING: frozenset({_S.SUCCEEDED, _S.FAILED}),  # never back: what was bought is not bought again
+    # Never back: what was bought is not bought again. Failed and canceled predictions may have outputs, too.
+    _S.STORING: frozenset({_S.SUCCEEDED, _S.FAILED, _S.CANCELED}),
     _S.SUCCEEDED: frozenset(),
     _S.FAILED: frozenset(),
     _S.CANCELED: frozenset(),
@@ -79,7 +80,7 @@ class CallState(StrEnum):
     CANCELED = "canceled"
     REJECTED = "rejected"  # the provider refused it: nothing bought
     ABSENT = "absent"  # proved never taken: nothing bought
-    ORPHAN = "orphan"  # bought, but its job can't use it any more
+    ORPHAN = "orphan"  # bought, but not what its job waits for: it came late, or can't be followed any more
 
 
 _C = CallState
@@ -93,7 +94,7 @@ CALL_MOVES: Mapping[CallState, frozenset[CallState]] = {
     _C.FAILED: frozenset(),
     _C.CANCELED: frozenset(),
     _C.REJECTED: frozenset(),
-    _C.ORPHAN: frozenset(),
+    _C.ORPHAN: frozenset({_C.ACCEPTED}),  # it came late, and its job has bought nothing else
 }
 
 LIVE_CALLS = frozenset({_C.INTENT, _C.UNKNOWN, _C.ACCEPTED})

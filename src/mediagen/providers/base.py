@@ -6,7 +6,7 @@ finds it by its module, and `tests/conformance/test_providers.py` tests it from 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 from mediagen.clock import Clock
 from mediagen.errors import ProviderError
+from mediagen.providers.markers import Marker
 from mediagen.safefetch import Download, Fetcher
 from mediagen.settings import Settings
 
@@ -38,6 +39,7 @@ class Capabilities:
     lists: bool = False  # follow() looks at many calls with one request
     creates_per_s: float | None = None  # default rate limit of creates; None takes the setting's
     max_in_flight: int | None = None  # calls at a time; None for no limit
+    retention_s: float = 3600.0  # how long outputs and what tells calls apart can be had after the end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,11 @@ class Call:
     created_at_ms: int  # when the intent was committed, by the database's clock
     timeout_s: float  # the generation must end within this; passed on where the provider can enforce it
     ref: str | None = None  # the provider's own id of it, once known
-    webhook_url: str | None = None  # where the provider may ring when something happened
+    webhook_url: str | None = None  # where the provider calls back; it ends in `marker`. None sends no marker
+    marker: Marker | None = None  # what names the call in `webhook_url`
+    asked_at_ms: int | None = (
+        None  # when the intent was committed, by the provider's clock; None when unknown
+    )
 
 
 class PredictionStatus(StrEnum):
@@ -85,13 +91,18 @@ class Prediction:
     ref: str
     status: PredictionStatus
     progress: float | None = None  # 0..1; None when unknown
-    outputs: Sequence[Output] = ()  # complete only when succeeded
+    outputs: Sequence[Output] = ()  # complete only when succeeded; what there is when failed or canceled
+    document: str | None = None  # the whole output as JSON where it holds more than addresses
     error_code: str | None = None  # set when failed: `moderation`, `prediction_failed`, ...
     error_message: str | None = None
     retryable: bool = False  # when failed: the provider's own hiccup, so that buying again may help
     cost_micros: int | None = None  # millionths of a US dollar; None when unknown
     call_id: str | None = None  # our call id, where the answer proves it
-    created_at_ms: int | None = None
+    marker: Marker | None = None  # as it shows it, ours or another installation's
+    created_at_ms: int | None = None  # by the provider's clock
+    queued_ms: int | None = (
+        None  # from its creation to its start; None while it has not started, or is silent on it
+    )
 
     @property
     def ended(self) -> bool:
@@ -107,6 +118,7 @@ class RejectReason(StrEnum):
     BUSY = "busy"  # at capacity; wait; uses no attempt
     UNAUTHORIZED = "unauthorized"  # token, money or rights are missing: all its jobs wait
     UNREACHABLE = "unreachable"  # nothing was sent
+    MARKER = "marker"  # the provider refuses the address that marks the call: send it without one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +145,32 @@ class Unknown:
 
 
 Outcome = Accepted | Rejected | Unknown
+
+MaySend = Callable[[], Awaitable[bool]]
+"""Tell, with the connection open and before the first byte, whether the call may still be sent."""
+
+
+async def always() -> bool:
+    """Allow a send that nobody else can have taken over."""
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a provider's list shows of one call whose answer was lost."""
+
+    ours: Prediction | None = None  # its marker names the call
+    alike: Sequence[
+        Prediction
+    ] = ()  # unmarked, made at that time, and all inputs that can be compared are equal
+    doubtful: Sequence[str] = ()  # refs of others that may be the call; "" for an entry that can't be read
+    siblings: Sequence[
+        Prediction
+    ] = ()  # their markers name the job and another call, which the ledger may have lost
+    whole: bool = (
+        True  # the list was read to its end, or back past the time of the call by the provider's clock
+    )
+    seen: str = ""  # what stands against a conclusion, in a sentence; empty when nothing does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,17 +236,36 @@ class Provider(ABC):
         """Return the provider's input. A parameter never overrides the prompt."""
         return {**parameters, "prompt": prompt}
 
+    async def now_ms(self) -> int | None:
+        """Return the time by the provider's own clock, in ms since 1970 UTC; None when it is unknown or unsteady.
+
+        May send one free request when it has not heard from the provider lately.
+        """
+        return None
+
     @abstractmethod
-    async def create(self, call: Call, *, send_by: float) -> Outcome:
+    async def create(self, call: Call, *, send_by: float, may_send: MaySend = always) -> Outcome:
         """Buy one generation: send one request, never retry, and classify the answer.
 
-        Nothing is sent after `send_by` (by `Clock.monotonic`): that is `Rejected(UNREACHABLE)`.
-        Never raises for anything that the network or the provider does.
+        Nothing is sent after `send_by` (by `Clock.monotonic`), or unless `may_send` agrees once the connection is
+        open: that is `Rejected(UNREACHABLE)`. An answer is `Accepted` only if nothing that it shows says that it
+        is about another call. Never raises for anything that the network or the provider does.
         """
 
     @abstractmethod
     async def get(self, call: Call) -> Prediction:
-        """Look at one accepted call by its `ref`. Raises `PredictionGone` when the provider forgot it."""
+        """Look at one accepted call by its `ref`.
+
+        Raises `PredictionGone` when the provider says that it has no such prediction: `sure` when it says that it
+        had it and removed it, else it may be an answer that lags behind, or a gateway's.
+        """
+
+    async def shows(self, call: Call) -> bool | None:
+        """Tell whether the provider's list has the accepted call; None when that can't be told.
+
+        False only when the list was read whole, back past the time of the call. Only for `Dedupe.RECONCILE`.
+        """
+        return None
 
     async def follow(self, calls: Sequence[Call]) -> Mapping[str, Prediction]:
         """Look at many accepted calls at once; returns by call id those that were found.
@@ -221,11 +278,10 @@ class Provider(ABC):
     async def cancel(self, call: Call) -> None:
         """Ask the provider to stop. Idempotent; does not wait, and a call that has ended is no error."""
 
-    async def find(self, call: Call) -> Sequence[Prediction]:
-        """Return the predictions that may be this call whose answer was lost, the surest first.
+    async def find(self, call: Call) -> Findings:
+        """Look for a call whose answer was lost. Only for `Dedupe.RECONCILE`.
 
-        One with `call_id` set is proved to be ours; the others have the same model and input and were made
-        at the right time. Empty means that the provider shows none now. Only for `Dedupe.RECONCILE`.
+        Raises `ProviderError` when the list can't be asked for, and `Unreadable` when it can't be read.
         """
         raise ProviderError(f"{self.name} can't list predictions")
 

@@ -1,0 +1,93 @@
+"""What is needed to conclude no more from a provider's answers than they prove."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy import BigInteger, Boolean, Column, Text
+
+revision = "0002"
+down_revision = "0001"
+
+JOB_MOVES = (
+    "queued>submitting queued>failed queued>canceled "
+    "submitting>waiting submitting>reconciling submitting>queued submitting>failed submitting>storing "
+    "reconciling>waiting reconciling>storing reconciling>queued reconciling>failed reconciling>canceled "
+    "waiting>storing waiting>queued waiting>failed waiting>canceled "
+    "storing>succeeded storing>failed storing>canceled"
+)
+CALL_MOVES = (
+    "intent>accepted intent>unknown intent>rejected intent>absent "
+    "unknown>accepted unknown>absent unknown>rejected absent>orphan orphan>accepted "
+    "accepted>succeeded accepted>failed accepted>canceled accepted>orphan"
+)
+
+JOB_RULES = (
+    # The wish to cancel may still be noted and the note be cleared; what happened may not change.
+    (
+        "OLD.finished_at IS NOT NULL AND (NEW.state <> OLD.state OR NEW.output_count <> OLD.output_count"
+        " OR NEW.finished_at <> OLD.finished_at OR NEW.finished_at IS NULL OR NEW.attempt <> OLD.attempt)",
+        "a finished job is immutable",
+    ),
+    ("NEW.lease_epoch < OLD.lease_epoch OR NEW.attempt < OLD.attempt", "a counter went back"),
+    (
+        "NEW.lease_owner IS NOT NULL AND (OLD.lease_owner IS NULL OR NEW.lease_owner <> OLD.lease_owner)"
+        " AND NEW.lease_epoch = OLD.lease_epoch",
+        "a lease was taken without a new epoch",
+    ),
+    ("NEW.id <> OLD.id OR NEW.prompt <> OLD.prompt OR NEW.secret <> OLD.secret", "a request is immutable"),
+)
+CALL_RULES = (
+    (
+        "OLD.provider_ref IS NOT NULL AND (NEW.provider_ref IS NULL OR NEW.provider_ref <> OLD.provider_ref)",
+        "provider_ref is write-once",
+    ),
+    ("NEW.id <> OLD.id OR NEW.job_id <> OLD.job_id", "a call belongs to one job"),
+)
+
+
+def upgrade() -> None:
+    op.add_column("jobs", Column("timeout_ms", BigInteger))
+    op.add_column("jobs", Column("output", Text))
+    op.add_column("provider_calls", Column("marked", Boolean, nullable=False, server_default=sa.false()))
+    for name in ("asked_at", "timeout_ms", "begun_at", "missing_since"):
+        op.add_column("provider_calls", Column(name, BigInteger))
+    op.add_column("provider_calls", Column("seen", Text))
+    for name in ("due_at", "settled_at"):
+        op.add_column("provider_calls", Column(name, BigInteger))
+    condition = sa.text("due_at IS NOT NULL")
+    op.create_index(
+        "calls_due", "provider_calls", ["due_at"], sqlite_where=condition, postgresql_where=condition
+    )
+    op.add_column("artifacts", Column("doubt", Text))
+    op.create_table("installation", Column("id", Text, primary_key=True))
+    op.create_table(
+        "provider_traits",
+        Column("provider", Text, nullable=False),
+        Column("trait", Text, nullable=False),
+        Column("value", Text, nullable=False),
+        Column("at", BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("provider", "trait"),
+    )
+    _guard("jobs", JOB_RULES, JOB_MOVES)
+    _guard("provider_calls", CALL_RULES, CALL_MOVES)
+
+
+def _guard(table: str, rules: Iterable[tuple[str, str]], moves: str) -> None:
+    """Put new rules in the place of those of the table's guard."""
+    allowed = ",".join(f"'{move}'" for move in moves.split())
+    illegal = f"NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({allowed})"
+    every = (*rules, (illegal, "illegal transition"))
+    if op.get_bind().dialect.name == "sqlite":
+        body = "".join(f"SELECT RAISE(ABORT, '{table}: {why}') WHERE {rule};\n" for rule, why in every)
+        op.execute(f"DROP TRIGGER {table}_guard")
+        op.execute(f"CREATE TRIGGER {table}_guard BEFORE UPDATE ON {table} BEGIN\n{body}END")
+        return
+    body = "".join(
+        f"IF {rule} THEN RAISE EXCEPTION '{table}: {why}' USING ERRCODE = 'check_violation'; END IF;\n"
+        for rule, why in every
+    )
+    op.execute(
+        f"CREATE OR REPLACE FUNCTION {table}_guard() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN\n{body}RETURN NEW; END $$"
+    )
