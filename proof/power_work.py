@@ -23,7 +23,7 @@ from mediagen.providers.base import PredictionStatus, Rejected, RejectReason, Un
 from mediagen.settings import load_settings
 from mediagen.storages.local import LocalStorage
 from mediagen.worker import steps
-from mediagen.worker.ports import Ports, Timing
+from mediagen.worker.ports import Marks, Ports, Timing
 from tests.fakes.clock import ManualClock
 from tests.fakes.scripted import ScriptedProvider
 
@@ -64,7 +64,7 @@ class _Shop:
             look=lambda provider, call: provider.get(call),
             backoff=Backoff(base_s=1.0),
             timing=Timing(job_timeout_s=60.0, grace_s=5.0),
-            webhook_url=lambda provider, call_id: None,
+            marks=Marks(installation="0" * 16, address=lambda provider, marker: None),
         )
         self.ids: list[str] = []
 

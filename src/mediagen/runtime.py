@@ -27,9 +27,11 @@ from mediagen.errors import SettingsError, Unavailable
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.service import JobService
+from mediagen.jobs.traits import installation_id
 from mediagen.jobs.view import Links
 from mediagen.providers import Registry, load_registry, provider_classes
 from mediagen.providers.base import ProviderContext
+from mediagen.providers.markers import NOWHERE, Marker
 from mediagen.safefetch import Fetcher
 from mediagen.settings import Settings, load
 from mediagen.storages.base import Storage
@@ -68,6 +70,7 @@ class Runtime:
     artifacts: ArtifactService
     secrets: Secrets
     links: Links
+    installation: str  # what tells our calls from another installation's; it lies in the database
     closing: AsyncExitStack
 
     @classmethod
@@ -116,6 +119,7 @@ class Runtime:
                 artifacts=artifacts,
                 secrets=keys,
                 links=build_links(settings),
+                installation=await db.transact(lambda c: installation_id(c, clock)),
                 closing=stack.pop_all(),
             )
 
@@ -134,14 +138,16 @@ class Runtime:
             for provider in self.providers
         }
 
-    def hook_url(self, provider: str, call_id: str) -> str | None:
-        """Return where a provider may ring when something happened to a call; None without PUBLIC_URL.
+    def hook_url(self, provider: str, marker: Marker) -> str | None:
+        """Return the address that a create carries: the provider calls back there, and shows it again.
 
-        The address names the call, so that the provider's own list tells whose it is, and can't be guessed.
+        It names the call, so that the provider's own list tells whose it is, and can't be guessed. Without
+        PUBLIC_URL it leads nowhere and only marks. None when MARK_CALLS is off and nothing can be called back.
         """
-        if not self.settings.public_url:
+        if not self.settings.public_url and not self.settings.mark_calls:
             return None
-        return self.links.absolute(f"/hooks/{provider}/{hook_token(self.secrets.hook, call_id)}/{call_id}")
+        base = self.links.base_url if self.settings.public_url else NOWHERE
+        return f"{base}/hooks/{provider}/{hook_token(self.secrets.hook, marker.call)}/{marker}"
 
 
 def hook_token(key: bytes, call_id: str) -> str:

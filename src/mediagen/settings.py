@@ -5,6 +5,7 @@ Settings of one provider live in that provider's own file; this page names none.
 
 import base64
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -141,7 +142,15 @@ class Settings(BaseSettings):
     retry_backoff_base: float = Field(
         2.0, ge=0, le=600, description="Seconds; the n-th wait is random in 0..base*2^(n-1), 600 at most."
     )
-    job_timeout: float = Field(300.0, gt=0, le=86_400, description="Seconds that one attempt may take.")
+    job_timeout: float = Field(
+        300.0,
+        gt=0,
+        le=86_400,
+        description="Seconds that the making may take, from the provider's start; not set: 1800 for video, audio.",
+    )
+    model_timeouts: CommaList = Field(
+        (), description="JOB_TIMEOUT of single models, comma separated, such as owner/name=1800."
+    )
     job_expiry: float = Field(
         86_400.0,
         gt=0,
@@ -153,6 +162,28 @@ class Settings(BaseSettings):
         ge=0,
         le=86_400,
         description="Seconds between the two looks that prove a lost call was never taken.",
+    )
+    doubt_s: float = Field(
+        600.0,
+        ge=0,
+        le=86_400,
+        description="Seconds after which a lost call that can't be told from others ends as outcome_unknown.",
+    )
+    gone_after: float = Field(
+        600.0,
+        ge=0,
+        le=86_400,
+        description="Seconds that a provider must deny that it has a prediction before that is believed.",
+    )
+    cancel_within: float = Field(
+        8.0,
+        ge=0,
+        le=3600,
+        description="Seconds after which a canceled job ends although its provider has not stopped.",
+    )
+    mark_calls: bool = Field(
+        True,
+        description="Let calls carry an address that names them, to know them again, also without PUBLIC_URL.",
     )
     provider_creates_per_s: float = Field(
         5.0, ge=0.001, le=10_000, description="Paid calls per second and provider."
@@ -226,6 +257,21 @@ class Settings(BaseSettings):
         if value and len(value) < _HOOK_SECRET_CHARACTERS:
             raise ValueError(f"write {_HOOK_SECRET_CHARACTERS} random characters or more, or leave it empty")
         return value
+
+    @field_validator("model_timeouts")
+    @classmethod
+    def _are_timeouts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            model, _, seconds = part.rpartition("=")
+            if not model or not re.fullmatch(r"\d{1,5}(\.\d+)?", seconds) or not 0 < float(seconds) <= 86_400:
+                raise ValueError(f"{part!r} is not a valid timeout; write owner/name=seconds, at most 86400")
+        return value
+
+    @property
+    def timeouts_by_model(self) -> dict[str, float]:
+        """Seconds by the name of the model, of those that have a timeout of their own."""
+        parts = [part.rpartition("=") for part in self.model_timeouts]
+        return {model.strip(): float(seconds) for model, _, seconds in parts}
 
     @property
     def artifacts_dir(self) -> Path:

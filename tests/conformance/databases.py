@@ -15,7 +15,7 @@ from mediagen.db.engine import Connection, Database, SQLiteDatabase
 from mediagen.db.migrate import migrate_sqlite
 from mediagen.db.postgres import PostgresDatabase
 from mediagen.db.tables import metadata
-from mediagen.jobs import calls, repository, wishes
+from mediagen.jobs import calls, leases, repository, wishes
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import CallRecord, Job, JobRequest, Lease
 from mediagen.jobs.repository import Claimed, NewJob
@@ -182,7 +182,7 @@ def bring_to(connection: Connection, job: Job, state: JobState) -> None:
     assert lease is not None
     for to, changes in _PATHS[state]:
         repository.transition(connection, lease, to, keep_lease=True, **changes)
-    repository.release_all(connection, "desk")
+    leases.release_all(connection, "desk")
 
 
 def bring_call_to(connection: Connection, call_id: str, state: CallState, ref: str) -> None:

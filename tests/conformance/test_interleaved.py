@@ -22,7 +22,7 @@ from mediagen.jobs import calls, events, gates, wishes
 from mediagen.jobs.calls import Acceptance
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import EventType
-from mediagen.jobs.repository import release_all
+from mediagen.jobs.leases import release_all
 from mediagen.jobs.service import Submitted, accept
 from mediagen.jobs.states import CallState, JobState
 from tests.conformance.databases import PROVIDER, Desk

@@ -23,7 +23,7 @@ from mediagen.clock import SystemClock
 from mediagen.db.engine import Database
 from mediagen.db.tables import artifacts, job_events, jobs, provider_calls
 from mediagen.errors import Conflict, LeaseLost
-from mediagen.jobs import repository
+from mediagen.jobs import leases, repository
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import Job
@@ -35,7 +35,7 @@ from mediagen.providers.base import PredictionStatus
 from mediagen.settings import Settings
 from mediagen.storages.local import LocalStorage
 from mediagen.worker import steps
-from mediagen.worker.ports import Ports, Timing
+from mediagen.worker.ports import Marks, Ports, Timing
 from tests.conformance.databases import DATABASES
 from tests.fakes.market import Market, MarketProvider
 
@@ -136,7 +136,7 @@ async def process(
         look=lambda provider, call: provider.get(call),
         backoff=Backoff(base_s=0.5),
         timing=Timing(job_timeout_s=600.0, grace_s=3.0),
-        webhook_url=lambda provider, call_id: None,
+        marks=Marks(installation="0" * 16, address=lambda provider, marker: None),
     )
     yield Process(name=name, db=db, jobs=service, ports=ports)
     await feed.close()
@@ -179,7 +179,7 @@ async def _live(process: Process, chance: random.Random) -> None:
         with suppress(asyncio.CancelledError):
             await working
         if chance.random() < 0.5:  # else its leases run out
-            await process.db.transact(lambda c: repository.release_all(c, process.name))
+            await process.db.transact(lambda c: leases.release_all(c, process.name))
     await process.work()
 
 
@@ -188,7 +188,7 @@ async def _slander(processes: list[Process], chance: random.Random) -> None:
     while True:
         await processes[0].ports.clock.sleep(chance.uniform(0.2, 1.5))
         name = chance.choice(processes).name
-        await processes[0].db.transact(lambda c, name=name: repository.release_all(c, name))  # type: ignore[misc]
+        await processes[0].db.transact(lambda c, name=name: leases.release_all(c, name))  # type: ignore[misc]
 
 
 async def _whim(processes: list[Process], chance: random.Random, job_id: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mediagen.db.engine import Connection
 from mediagen.errors import LeaseLost
-from mediagen.jobs import events, repository
+from mediagen.jobs import events, leases, repository
 from mediagen.jobs.due import WORKING
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import EventType, Job, Lease
@@ -186,7 +186,7 @@ async def test_releasing_a_dead_worker_frees_its_jobs_and_no_others(desk: Desk) 
     for _ in range(3):
         await desk.add()
     dead, alive = await desk.claimed("dead", limit=2), await desk.claimed("alive")
-    assert await desk.run(repository.release_all, "dead") == 2
+    assert await desk.run(leases.release_all, "dead") == 2
     assert ids(await desk.claimed("w3")) == ids(dead)
     assert (await desk.job(alive[0].id)).lease_owner == "alive"
 
@@ -278,7 +278,7 @@ async def _taken_over_by_itself(desk: Desk, job: Job) -> None:
 
 
 async def _released(desk: Desk, job: Job) -> None:
-    await desk.run(repository.release_all, "w1")
+    await desk.run(leases.release_all, "w1")
 
 
 @pytest.mark.parametrize("lose", [_run_out, _taken_over, _taken_over_by_itself, _released])

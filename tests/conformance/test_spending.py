@@ -16,10 +16,10 @@ async def test_calls_that_were_taken_since_then_count_as_charged(desk: Desk) -> 
     for state in CallState:
         await desk.call(await desk.add(), state, f"ref-{state}")
         desk.clock.advance(1)
-    charged = await desk.run(calls.charged_since, PROVIDER, since)
+    charged = await desk.run(spending.charged_since, PROVIDER, since)
     assert {call.state for call in charged} == set(TAKEN)
     assert [call.created_at for call in charged] == sorted(call.created_at for call in charged)
-    assert await desk.run(calls.charged_since, "another", since) == []
+    assert await desk.run(spending.charged_since, "another", since) == []
 
 
 async def test_calls_without_an_answer_count_while_their_job_is_at_work(desk: Desk) -> None:
@@ -28,7 +28,7 @@ async def test_calls_without_an_answer_count_while_their_job_is_at_work(desk: De
     ended = await desk.add()
     await desk.call(ended, CallState.UNKNOWN)
     await desk.run(wishes.request_cancel, ended)
-    unanswered = await desk.run(calls.unanswered, PROVIDER)
+    unanswered = await desk.run(spending.unanswered, PROVIDER)
     assert {call.state for call in unanswered} == {CallState.INTENT, CallState.UNKNOWN}
     assert ended.id not in {call.job_id for call in unanswered}
     assert (await desk.job(ended.id)).state is JobState.CANCELED
@@ -55,7 +55,7 @@ async def test_a_job_is_bought_twice_when_what_was_bought_before_had_not_failed(
     desk.clock.advance(1)
     since = desk.clock.now_ms()
     await desk.call(job, CallState.ACCEPTED, "ref-2")
-    twice = await desk.run(calls.bought_twice, PROVIDER, since)
+    twice = await desk.run(spending.bought_twice, PROVIDER, since)
     expected = [] if first in (CallState.FAILED, CallState.REJECTED) else [[first, CallState.ACCEPTED]]
     assert [[call.state for call in several] for several in twice] == expected
-    assert await desk.run(calls.bought_twice, PROVIDER, since + 1) == []
+    assert await desk.run(spending.bought_twice, PROVIDER, since + 1) == []

@@ -12,6 +12,8 @@ from mediagen.providers.base import (
     Call,
     Capabilities,
     Dedupe,
+    Findings,
+    MaySend,
     Model,
     Outcome,
     Output,
@@ -19,6 +21,10 @@ from mediagen.providers.base import (
     PredictionStatus,
     Provider,
     ProviderContext,
+    Rejected,
+    RejectReason,
+    Sold,
+    always,
 )
 from mediagen.safefetch import Download
 
@@ -39,7 +45,11 @@ class ScriptedProvider(Provider):
         self.creates: list[Call] = []
         self.canceled: list[str] = []
         self.predictions: dict[str, Prediction] = {}
-        self.found: list[Prediction] = []
+        self.found: list[
+            Prediction
+        ] = []  # in the list: those that name the call, and others that are like it
+        self.sees = Findings()  # what else the list shows
+        self.shown: bool | None = None  # whether the list has an accepted call
         self.failing: deque[ProviderError] = deque()
         self.bytes: deque[bytes | FetchError] = deque()
 
@@ -56,7 +66,9 @@ class ScriptedProvider(Provider):
     def schema_of(self, model: str) -> Mapping[str, Any] | None:
         return {"type": "object", "properties": {"width": {"type": "integer", "maximum": 2048}}}
 
-    async def create(self, call: Call, *, send_by: float) -> Outcome:
+    async def create(self, call: Call, *, send_by: float, may_send: MaySend = always) -> Outcome:
+        if not await may_send():
+            return Rejected(reason=RejectReason.UNREACHABLE, message="it may not be sent any more")
         self.creates.append(call)
         if self.script:
             return self.script.popleft()
@@ -88,15 +100,20 @@ class ScriptedProvider(Provider):
         assert call.ref is not None
         self.canceled.append(call.ref)
 
-    async def find(self, call: Call) -> Sequence[Prediction]:
+    async def find(self, call: Call) -> Findings:
         if self.failing:
             raise self.failing.popleft()
-        return list(self.found)
+        ours = next((each for each in self.found if each.call_id == call.id), None)
+        return replace(self.sees, ours=ours, alike=[each for each in self.found if each is not ours])
 
-    async def sold(self, since_ms: int) -> Sequence[Prediction]:
+    async def shows(self, call: Call) -> bool | None:
+        return self.shown
+
+    async def sold(self, since_ms: int) -> Sold:
         if self.failing:
             raise self.failing.popleft()
-        return [each for each in self.predictions.values() if (each.created_at_ms or since_ms) >= since_ms]
+        made = self.predictions.values()
+        return Sold(predictions=[each for each in made if (each.created_at_ms or since_ms) >= since_ms])
 
     @asynccontextmanager
     async def open(self, output: Output) -> AsyncIterator[Download]:

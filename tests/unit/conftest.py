@@ -20,7 +20,7 @@ from mediagen.providers import Registry
 from mediagen.settings import Settings
 from mediagen.storages.local import LocalStorage
 from mediagen.worker import steps
-from mediagen.worker.ports import Ports, Timing
+from mediagen.worker.ports import Marks, Ports, Timing
 from tests.conformance.databases import DATABASES
 from tests.fakes.clock import ManualClock
 from tests.fakes.scripted import ScriptedProvider
@@ -110,7 +110,7 @@ def _engine(
         look=lambda provider, call: provider.get(call),
         backoff=Backoff(base_s=2.0),
         timing=Timing(job_timeout_s=60.0, grace_s=30.0),
-        webhook_url=lambda provider, call_id: None,
+        marks=Marks(installation="0" * 16, address=lambda provider, marker: None),
     )
     return Engine(
         db=db,

@@ -6,7 +6,7 @@ import pytest
 
 from mediagen.db.engine import T, Transaction
 from mediagen.errors import Unavailable
-from mediagen.jobs import repository
+from mediagen.jobs import leases
 from mediagen.jobs.states import JobState
 from mediagen.worker.loop import Worker, WorkerConfig
 from tests.unit.conftest import LEASE_MS, Engine
@@ -107,6 +107,6 @@ async def test_leases_in_use_and_those_of_other_workers_are_left_alone(engine: E
     used, idle, other = [await engine.submit(f"job {n}") for n in range(3)]
     assert {job.id for job in await engine.claim("w1", limit=2)} == {used, idle}
     await engine.claim("w2")
-    await engine.db.transact(lambda c: repository.release_idle(c, "w1", [used]))
+    await engine.db.transact(lambda c: leases.release_idle(c, "w1", [used]))
     owners = [(await engine.look(job_id)).job.lease_owner for job_id in (used, idle, other)]
     assert owners == ["w1", None, "w2"]

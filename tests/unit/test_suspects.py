@@ -3,7 +3,7 @@
 import asyncio
 
 from mediagen.errors import LeaseLost
-from mediagen.jobs import repository, wishes
+from mediagen.jobs import leases, wishes
 from mediagen.jobs.model import Job
 from mediagen.jobs.states import JobState
 from mediagen.providers.base import Call, Prediction, Provider
@@ -58,7 +58,7 @@ async def live(engine: Engine, looks: Looks, ids: list[str]) -> None:
     crash.cancel()
     ended.cancel()
     await asyncio.gather(crash, ended, return_exceptions=True)
-    await engine.db.transact(lambda c: repository.release_all(c, worker.name))
+    await engine.db.transact(lambda c: leases.release_all(c, worker.name))
 
 
 async def _all_ended(engine: Engine, ids: list[str]) -> bool:
@@ -96,7 +96,7 @@ async def test_a_claim_that_is_put_back_does_not_count_and_is_due_in_turn(engine
 async def test_a_lease_that_was_lost_is_not_put_back(engine: Engine) -> None:
     await engine.submit()
     [old] = await engine.claim("slow")
-    await engine.db.transact(lambda c: repository.release_all(c, "slow"))
+    await engine.db.transact(lambda c: leases.release_all(c, "slow"))
     [new] = await engine.claim("other")
     await engine.db.transact(lambda c: wishes.put_back(c, [old.lease], 250))
     job: Job = (await engine.look(new.id)).job

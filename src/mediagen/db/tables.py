@@ -101,6 +101,12 @@ jobs = Table(
         sqlite_where=text("lease_owner IS NOT NULL"),
         postgresql_where=text("lease_owner IS NOT NULL"),
     ),
+    Index(
+        "jobs_canceling",
+        "cancel_requested_at",
+        sqlite_where=text("cancel_requested_at IS NOT NULL AND finished_at IS NULL"),
+        postgresql_where=text("cancel_requested_at IS NOT NULL AND finished_at IS NULL"),
+    ),
     Index("jobs_by_state", "owner", "state", "id"),
     Index("jobs_by_owner", "owner", "id"),
     Index("jobs_finished", "finished_at"),

@@ -6,16 +6,16 @@ is written in the one transaction that also moves the job, under its lease.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, literal, select, update
+from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mediagen.db import dialect
 from mediagen.db.engine import Connection, is_conflict, now_ms
 from mediagen.db.prepared import Prepared, Row
-from mediagen.db.tables import jobs
 from mediagen.db.tables import provider_calls as calls
 from mediagen.errors import LeaseLost
 from mediagen.jobs.model import CallRecord, Job
@@ -23,6 +23,9 @@ from mediagen.jobs.states import CALL_MOVES, LIVE_CALLS, CallState
 
 SEND_WITHIN_MS = 5_000
 """The create is sent within this time of its intent, or never."""
+
+_SETTLE_AFTER_MS = 2_000
+"""Before the ledger is settled without a job: the job's own worker goes first."""
 
 _VALUES = 1_000  # in one statement: databases bound how many it may hold
 
@@ -32,7 +35,7 @@ class Acceptance(Enum):
 
     RECORDED = auto()  # the call is accepted (now, or it was already)
     TAKEN = auto()  # another call has this provider ref already
-    LATE = auto()  # the call was given up as absent before: it is an orphan now
+    LATE = auto()  # the call was given up as absent before: its job may still use it
     OVER = auto()  # the call has ended already, or is not in the ledger
 
 
@@ -40,32 +43,96 @@ _CHANGE = update(calls).where(calls.c.id == bindparam("call_id"))
 _INSERT = Prepared(insert(calls))
 _ACCEPT = Prepared(_CHANGE)
 _SETTLE = Prepared(_CHANGE.where(calls.c.state.in_(bindparam("before", expanding=True))), lists=("before",))
-_LAST_SEQ = Prepared(
-    select(func.coalesce(func.max(calls.c.seq), 0)).where(calls.c.job_id == bindparam("job_id"))
+_CAME_LATE = (calls.c.state == CallState.ORPHAN.value) & calls.c.finished_at.is_(None)
+_EARLIER = Prepared(
+    select(
+        func.coalesce(func.max(calls.c.seq), 0).label("seq"),
+        func.max(case((_CAME_LATE, calls.c.id))).label("late"),
+    ).where(calls.c.job_id == bindparam("job_id"))
 )
+_USE = Prepared(update(calls).where(calls.c.id == bindparam("call_id"), _CAME_LATE))
 
 
-def intend(connection: Connection, job: Job, call_id: str, timeout_ms: int) -> CallRecord:
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What is about to be sent. `asked_at` is the time by the provider's clock, None when that is unknown."""
+
+    call_id: str
+    timeout_ms: int
+    marked: bool
+    asked_at: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """What a job has bought before: how many calls, and one that came late and nobody has used yet."""
+
+    seq: int
+    late: str | None
+
+
+def earlier(connection: Connection, job_id: str) -> Earlier:
+    """Return what the job has bought before."""
+    [row] = _EARLIER.rows(connection, {"job_id": job_id})
+    return Earlier(seq=row.seq, late=row.late)
+
+
+def use(connection: Connection, call_id: str) -> CallRecord:
+    """Let a job that has bought nothing else go on with a call that came late. Raises `LeaseLost`."""
+    values = {"call_id": call_id, "state": CallState.ACCEPTED.value, "due_at": None}
+    if _USE.changed(connection, values) != 1:
+        raise LeaseLost(f"Call {call_id} is used or settled already")
+    record = get(connection, call_id)
+    assert record is not None
+    return record
+
+
+def intend(connection: Connection, job: Job, intent: Intent, seq: int) -> CallRecord:
     """Write the intent to buy. Nothing may be sent before this is committed."""
     now = now_ms(connection)
-    [last_seq] = _LAST_SEQ.scalars(connection, {"job_id": job.id})
     row = {
-        "id": call_id,
+        "id": intent.call_id,
         "job_id": job.id,
-        "seq": last_seq + 1,
+        "seq": seq,
         "provider": job.provider,
         "model": job.model,
         "state": CallState.INTENT.value,
         "provider_ref": None,
         "created_at": now,
         "send_by": now + SEND_WITHIN_MS,
-        "deadline_at": now + SEND_WITHIN_MS + timeout_ms,
-        "finished_at": None,
-        "cost_micros": None,
-        "error": None,
+        "deadline_at": now + SEND_WITHIN_MS + intent.timeout_ms,
+        "marked": intent.marked,
+        "asked_at": intent.asked_at,
+        "timeout_ms": intent.timeout_ms,
     }
     _INSERT.insert(connection, [row])
-    return _record_of(row)
+    return record_of({**_NOTHING_YET, **row})
+
+
+_NOTHING_YET: dict[str, Any] = {"finished_at": None, "cost_micros": None, "error": None}
+
+
+def recover(connection: Connection, job: Job, call_id: str, provider_ref: str) -> None:
+    """Write down what was bought for the job by a call that this copy of the ledger does not hold. Idempotent."""
+    if get(connection, call_id) is not None or known_refs(connection, job.provider, [provider_ref]):
+        return
+    now = now_ms(connection)
+    row = {
+        "id": call_id,
+        "job_id": job.id,
+        "seq": earlier(connection, job.id).seq + 1,
+        "provider": job.provider,
+        "model": job.model,
+        "state": CallState.ORPHAN.value,
+        "provider_ref": provider_ref,
+        "created_at": now,
+        "send_by": now,
+        "deadline_at": now,
+        "error": "It was found at the provider; this copy of the database did not know of it",
+        "marked": True,
+        "due_at": now,
+    }
+    _INSERT.insert(connection, [row])
 
 
 def accept(connection: Connection, call_id: str, provider_ref: str) -> Acceptance:
@@ -78,9 +145,11 @@ def accept(connection: Connection, call_id: str, provider_ref: str) -> Acceptanc
     if found.state is CallState.REJECTED:
         return Acceptance.OVER
     to = CallState.ORPHAN if found.state is CallState.ABSENT else CallState.ACCEPTED
+    taken: dict[str, Any] = {"call_id": call_id, "state": to.value, "provider_ref": provider_ref}
+    if found.state in (CallState.ABSENT, CallState.UNKNOWN):  # its job may have ended, or gone on without it
+        taken |= {"finished_at": None, "due_at": now_ms(connection) + _SETTLE_AFTER_MS}
     try:
         with dialect.savepoint(connection):
-            taken = {"call_id": call_id, "state": to.value, "provider_ref": provider_ref}
             _ACCEPT.changed(connection, taken)
     except IntegrityError as error:
         if is_conflict(error, "provider_ref"):
@@ -110,7 +179,7 @@ def settle(
         "before": [state.value for state in LIVE_CALLS if to in (state, *CALL_MOVES[state])],
     }
     if to not in LIVE_CALLS:
-        values["finished_at"] = now_ms(connection)
+        values |= {"finished_at": now_ms(connection), "due_at": None}
     if _SETTLE.changed(connection, values) != 1:
         raise LeaseLost(f"Call {call_id} is no longer one that may become {to}")
 
@@ -119,7 +188,6 @@ _OF_JOB = select(calls).where(calls.c.job_id == bindparam("job_id"))
 _OF_JOB_LIVE = _OF_JOB.where(calls.c.state.in_([literal(state.value) for state in LIVE_CALLS]))
 _LIVE = Prepared(_OF_JOB_LIVE)
 _LIVE_LOCKED = Prepared(_OF_JOB_LIVE.with_for_update())
-_BOUGHT = Prepared(_OF_JOB.where(calls.c.state == CallState.SUCCEEDED.value))
 _OF_ID = select(calls).where(calls.c.id == bindparam("id"))
 _CALL = Prepared(_OF_ID)
 _CALL_LOCKED = Prepared(_OF_ID.with_for_update())
@@ -138,9 +206,20 @@ def live(connection: Connection, job_id: str, *, lock: bool = False) -> CallReco
     return _one(connection, _LIVE_LOCKED if lock else _LIVE, job_id=job_id)
 
 
-def bought(connection: Connection, job_id: str) -> CallRecord | None:
-    """Return the job's call that succeeded; there is at most one."""
-    return _one(connection, _BOUGHT, job_id=job_id)
+_ENDED = Prepared(
+    _OF_JOB.where(calls.c.state.in_([literal(state.value) for state in CALL_MOVES[CallState.ACCEPTED]]))
+)
+
+
+def made(connection: Connection, job_id: str) -> CallRecord | None:
+    """Return the call whose outputs a job at `storing` keeps: the one that succeeded, else its last one."""
+    ended = [_record(row) for row in _ENDED.rows(connection, {"job_id": job_id})]
+    return max(ended, key=lambda call: (call.state is CallState.SUCCEEDED, call.seq), default=None)
+
+
+def note(connection: Connection, call_id: str, **values: Any) -> None:
+    """Write down what was seen of a call; changes no state."""
+    _ACCEPT.changed(connection, {"call_id": call_id, **values})
 
 
 def history(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[CallRecord]]:
@@ -152,30 +231,6 @@ def history(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[Ca
     return found
 
 
-# ---------------------------------------------------------------------------------------------- the audit
-
-
-def charged_since(connection: Connection, provider: str, since_ms: int) -> list[CallRecord]:
-    """Return the provider's calls since then that it took, oldest first."""
-    query = select(calls).where(
-        calls.c.provider == provider, calls.c.created_at >= since_ms, calls.c.provider_ref.is_not(None)
-    )
-    return [_record(row) for row in connection.execute(query.order_by(calls.c.created_at))]
-
-
-def unanswered(connection: Connection, provider: str) -> list[CallRecord]:
-    """Return the provider's calls of which jobs at work still have to learn whether it took them, oldest first."""
-    states = [state.value for state in LIVE_CALLS]
-    query = (
-        select(calls)
-        .join(jobs, jobs.c.id == calls.c.job_id)
-        .where(jobs.c.finished_at.is_(None))
-        .where(calls.c.provider == provider, calls.c.state.in_(states), calls.c.provider_ref.is_(None))
-        .order_by(calls.c.created_at)
-    )
-    return [_record(row) for row in connection.execute(query)]
-
-
 def known_refs(connection: Connection, provider: str, refs: Sequence[str]) -> set[str]:
     """Return those of the provider's own ids that the ledger holds."""
     found: set[str] = set()
@@ -184,21 +239,6 @@ def known_refs(connection: Connection, provider: str, refs: Sequence[str]) -> se
         query = select(calls.c.provider_ref).where(calls.c.provider == provider, some)
         found.update(connection.execute(query).scalars())
     return found
-
-
-def bought_twice(connection: Connection, provider: str, since_ms: int) -> list[list[CallRecord]]:
-    """Return, job by job, the calls of jobs that were bought again since then although one had not failed."""
-    again, before = calls.alias("again"), calls.alias("before")
-    query = (
-        select(again.c.job_id)
-        .distinct()
-        .join(before, (before.c.job_id == again.c.job_id) & (before.c.seq < again.c.seq))
-        .where(again.c.provider == provider, again.c.created_at >= since_ms)
-        .where(again.c.provider_ref.is_not(None), before.c.provider_ref.is_not(None))
-        .where(before.c.state != CallState.FAILED.value)
-    )
-    job_ids = list(connection.execute(query).scalars())
-    return list(history(connection, job_ids).values())
 
 
 # ---------------------------------------------------------------------------------------------- rows
@@ -214,8 +254,9 @@ def _one(connection: Connection, query: Prepared, **values: str) -> CallRecord |
 
 
 def _record(row: Row) -> CallRecord:
-    return _record_of(row._asdict())
+    return record_of(row._asdict())
 
 
-def _record_of(values: dict[str, Any]) -> CallRecord:
+def record_of(values: dict[str, Any]) -> CallRecord:
+    """Return the call of a row."""
     return CallRecord(**{**values, "state": CallState(values["state"])})

@@ -40,7 +40,7 @@ _WITH_QUEUED = Prepared(
 )
 _QUEUED_OF = Prepared(
     select(jobs.c.id)
-    .where(_QUEUED, jobs.c.provider == bindparam("provider"))
+    .where(_QUEUED, jobs.c.provider == bindparam("provider"), jobs.c.created_at >= bindparam("since"))
     .where(*_UNLEASED_DUE)
     .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
     .limit(_LIMIT)
@@ -69,11 +69,11 @@ def providers_with_queued(connection: Connection, providers: Sequence[str]) -> l
     return sorted(_WITH_QUEUED.scalars(connection, values))
 
 
-def queued(connection: Connection, provider: str, limit: int) -> list[str]:
-    """Return the ids of due jobs with nothing bought yet, by priority, then by age, locked."""
+def queued(connection: Connection, provider: str, limit: int, since: int = 0) -> list[str]:
+    """Return the ids of due jobs with nothing bought yet, accepted since then, by priority, then by age, locked."""
     if limit <= 0:
         return []
-    values = {"now": now_ms(connection), "provider": provider, "most": limit}
+    values = {"now": now_ms(connection), "provider": provider, "most": limit, "since": since}
     return _QUEUED_OF.scalars(connection, values)
 
 

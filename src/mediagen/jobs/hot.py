@@ -29,6 +29,7 @@ _VARYING = (
     "secret",
     "max_attempts",
     "expires_at",
+    "timeout_ms",
 )
 """Columns whose values differ between new jobs; all the others are the same in every row of a batch."""
 

@@ -3,11 +3,11 @@
 `transition` is the only code that writes `state`, and `claim` the only code that gives a lease.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, update
 
 from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
@@ -170,7 +170,8 @@ def claim(
         gate = gates.opening(connection, provider, policies[provider])
         if gate.next_at is not None:
             next_at.append(gate.next_at)
-        found = due.queued(connection, provider, min(free, gate.slots))
+        since = policies[provider].accepted_since
+        found = due.queued(connection, provider, min(free, gate.slots), since)
         if found:
             gates.take(connection, provider, len(found), policies[provider])
             ids += found
@@ -222,6 +223,21 @@ def seize(connection: Connection, job_id: str, owner: str) -> Lease | None:
     return None if taken is None else Lease(job_id=job_id, owner=owner, epoch=taken.lease_epoch)
 
 
+_TAKE_OVER = Prepared(
+    update(jobs)
+    .where(jobs.c.id == bindparam("of"), jobs.c.finished_at.is_(None))
+    .values(lease_owner=bindparam("by"), lease_until=bindparam("until"), lease_epoch=jobs.c.lease_epoch + 1)
+    .returning(jobs.c.lease_epoch)
+)
+
+
+def take_over(connection: Connection, job_id: str, owner: str) -> Lease:
+    """Take the lease of an unfinished job from whoever holds it, for one transaction of the caller's."""
+    values = {"of": job_id, "by": owner, "until": now_ms(connection) + _SEIZE_MS}
+    [taken] = _TAKE_OVER.rows(connection, values)
+    return Lease(job_id=job_id, owner=owner, epoch=taken.lease_epoch)
+
+
 def renew(connection: Connection, leases: Sequence[Lease], lease_ms: int) -> set[str]:
     """Prolong leases; return the ids of jobs whose lease is still held. The others are lost for good."""
     now = now_ms(connection)
@@ -231,32 +247,6 @@ def renew(connection: Connection, leases: Sequence[Lease], lease_ms: int) -> set
         if _RENEW.changed(connection, values) == 1:
             held.add(lease.job_id)
     return held
-
-
-def release_idle(connection: Connection, owner: str, running: Collection[str]) -> None:
-    """Free the leases of a worker that it does not use: all but those of the jobs that are running there.
-
-    Claims whose answer got lost and steps that ended for want of a database leave such. They count for nothing.
-    """
-    idle = (jobs.c.lease_owner == owner, jobs.c.id.not_in(running))
-    uncounted = case((jobs.c.claims > 0, jobs.c.claims - 1), else_=0)
-    connection.execute(update(jobs).where(*idle).values(lease_owner=None, lease_until=None, claims=uncounted))
-
-
-def lease_owners(connection: Connection) -> list[str]:
-    """Return the names of workers that hold leases, alive or dead."""
-    query = select(jobs.c.lease_owner).where(jobs.c.lease_owner.is_not(None)).distinct()
-    return list(connection.execute(query).scalars())
-
-
-_RELEASE = Prepared(
-    update(jobs).where(jobs.c.lease_owner == bindparam("by")).values(lease_owner=None, lease_until=None)
-)
-
-
-def release_all(connection: Connection, owner: str) -> int:
-    """Free the leases of a worker known to be dead; return how many."""
-    return _RELEASE.changed(connection, {"by": owner})
 
 
 # ---------------------------------------------------------------------------------------------- transition
@@ -300,9 +290,14 @@ def transition(
         queue_webhook(connection, lease.job_id, row.webhook_url)
 
 
+def is_held(connection: Connection, lease: Lease) -> bool:
+    """Tell whether the lease is still held, by the database's clock."""
+    return _LOOK.row(connection, _holder(lease, now_ms(connection))) is not None
+
+
 def demand_held(connection: Connection, lease: Lease) -> None:
     """Raise `LeaseLost` when the lease is no longer held; for reads that something is sent upon."""
-    if _LOOK.row(connection, _holder(lease, now_ms(connection))) is None:
+    if not is_held(connection, lease):
         raise _lost(lease)
 
 
@@ -373,6 +368,8 @@ def _created(new: NewJob, now: int) -> Job:
             "started_at": None,
             "updated_at": now,
             "finished_at": None,
+            "timeout_ms": request.timeout_ms,
+            "output": None,
         }
     )
 

@@ -1,16 +1,17 @@
 """SQL on what happens to jobs from outside a step: cancel, a doorbell, delete, and the passing of time."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, literal, select, update
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.prepared import Prepared
 from mediagen.db.tables import artifacts, idempotency_keys, job_events, jobs, trash, webhook_outbox
-from mediagen.jobs import events
+from mediagen.jobs import calls, events, spending
 from mediagen.jobs.model import EventType, Job, Lease
-from mediagen.jobs.repository import seize, transition
-from mediagen.jobs.states import JobState
+from mediagen.jobs.repository import seize, take_over, transition
+from mediagen.jobs.states import CallState, JobState
 
 _OWNER = "api"
 EXPIRED = "The job waited longer than JOB_EXPIRY allows; nothing more was tried"
@@ -33,17 +34,67 @@ def request_cancel(connection: Connection, job: Job) -> None:
         transition(connection, lease, JobState.CANCELED, event=EventType.CANCELED, note="")
 
 
+_RUNG = (JobState.WAITING, JobState.RECONCILING, JobState.QUEUED)
 _RING = Prepared(
     update(jobs)
     .where(jobs.c.id == bindparam("of"), jobs.c.run_at > bindparam("now"))
-    .where(jobs.c.state.in_([literal(state.value) for state in (JobState.WAITING, JobState.RECONCILING)]))
+    .where(jobs.c.state.in_([literal(state.value) for state in _RUNG]))
     .values(run_at=bindparam("now"))
 )
 
 
 def ring(connection: Connection, job_id: str) -> None:
-    """Make a job that waits for its provider due now. Changes nothing else: a doorbell, not a fact."""
+    """Make a job that waits for its provider due now. Changes nothing else: a doorbell, not a fact.
+
+    One that is queued again is about to buy what was bought after all.
+    """
     _RING.changed(connection, {"of": job_id, "now": now_ms(connection)})
+
+
+CANCELED_UNHEARD = "Canceled. The provider did not confirm that it stopped: it may be charged"
+_HELD_BY_PROVIDER = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING)
+
+
+def has_canceled(connection: Connection, after_ms: int) -> bool:
+    """Tell whether `end_canceled` has anything to do."""
+    query = select(jobs.c.id).where(*_unheard(connection, after_ms)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _unheard(connection: Connection, after_ms: int) -> tuple[Any, ...]:
+    return (
+        jobs.c.finished_at.is_(None),
+        jobs.c.cancel_requested_at <= now_ms(connection) - after_ms,
+        jobs.c.state.in_([state.value for state in _HELD_BY_PROVIDER]),
+    )
+
+
+def end_canceled(connection: Connection, after_ms: int, limit: int = 100) -> int:
+    """End jobs whose provider has not stopped so long after the wish to cancel, whoever holds them; return how many.
+
+    What becomes of their calls is settled in the ledger alone. What is made already is kept: such jobs store.
+    """
+    overdue = (
+        select(jobs.c.id, jobs.c.state, jobs.c.attempt)
+        .where(*_unheard(connection, after_ms))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = connection.execute(overdue).all()
+    for row in found:
+        _end_canceled(connection, row.id, JobState(row.state), row.attempt)
+    return len(found)
+
+
+def _end_canceled(connection: Connection, job_id: str, state: JobState, attempt: int) -> None:
+    lease = take_over(connection, job_id, _OWNER)
+    if state is JobState.SUBMITTING:  # the create may be on its way
+        live = calls.live(connection, job_id, lock=True)
+        if live is not None and live.provider_ref is None:
+            calls.settle(connection, live.id, CallState.UNKNOWN, error="Canceled before the answer came")
+        transition(connection, lease, JobState.RECONCILING, keep_lease=True, attempt=attempt + 1)
+    spending.leave_open(connection, job_id)
+    transition(connection, lease, JobState.CANCELED, event=EventType.CANCELED, note=CANCELED_UNHEARD)
 
 
 def put_back(connection: Connection, leases: Sequence[Lease], pause_ms: int) -> None:

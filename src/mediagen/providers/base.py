@@ -5,6 +5,7 @@ knows it) and answers with an outcome or a `Prediction`. Adding one means adding
 finds it by its module, and `tests/conformance/test_providers.py` tests it from then on.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -100,9 +101,8 @@ class Prediction:
     call_id: str | None = None  # our call id, where the answer proves it
     marker: Marker | None = None  # as it shows it, ours or another installation's
     created_at_ms: int | None = None  # by the provider's clock
-    queued_ms: int | None = (
-        None  # from its creation to its start; None while it has not started, or is silent on it
-    )
+    begun: bool = True  # False while it waits at the provider, which says so
+    queued_ms: int | None = None  # from its creation to its start; None where that is not said
 
     @property
     def ended(self) -> bool:
@@ -174,12 +174,31 @@ class Findings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sold:
+    """What a provider sold since a time."""
+
+    predictions: Sequence[Prediction]
+    unreadable: int = 0  # entries of its list that can't be read
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProviderContext:
     """What a provider may use of the installation."""
 
     settings: Settings
     clock: Clock
     fetcher: Fetcher
+
+
+_MORE_THAN_PICTURES = re.compile(
+    r"video|movie|animat|audio|music|song|sound|speech|voice|text.to.speech|\btts\b|i2v|t2v|lip.?sync",
+    re.IGNORECASE,
+)
+
+
+def makes_more_than_pictures(words: str) -> bool:
+    """Tell from a model's name or description whether it makes video or sound."""
+    return bool(_MORE_THAN_PICTURES.search(words))
 
 
 class Provider(ABC):
@@ -227,6 +246,13 @@ class Provider(ABC):
     @abstractmethod
     async def models(self) -> Sequence[Model]:
         """Return the models to offer, the default one first. May be cached; never raises for a slow network."""
+
+    async def takes_long(self, model: str) -> bool:
+        """Tell whether the model makes video or sound, which takes longer than a picture.
+
+        Told from its name; may send a free request for its description. Never raises.
+        """
+        return makes_more_than_pictures(model)
 
     def schema_of(self, model: str) -> Mapping[str, Any] | None:
         """Return the JSON Schema of the model's input if known without I/O, else None (nothing is checked)."""
@@ -285,11 +311,10 @@ class Provider(ABC):
         """
         raise ProviderError(f"{self.name} can't list predictions")
 
-    async def sold(self, since_ms: int) -> Sequence[Prediction]:
-        """Return every prediction that was bought with our credentials since then, by whomever, newest first.
+    async def sold(self, since_ms: int) -> Sold:
+        """Return what was bought with our credentials since then, by whomever, newest first.
 
-        `call_id` is the call that a prediction names, known to us or not. Raises `ProviderError` rather than
-        return a part of them.
+        `marker` says whose a prediction is. Raises `ProviderError` rather than return a part of them.
         """
         raise ProviderError(f"{self.name} can't list predictions")
 

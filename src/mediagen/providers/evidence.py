@@ -214,7 +214,7 @@ def _same(sent: Any, shown: Any) -> bool | None:
         if len(sent) != len(shown):
             return False
         return _all_same([_same(one, other) for one, other in zip(sent, shown, strict=True)])
-    return _plain(sent) == _plain(shown)
+    return bool(_plain(sent) == _plain(shown))
 
 
 def _all_same(found: list[bool | None]) -> bool | None:

@@ -8,10 +8,11 @@ import structlog
 
 from mediagen.jobs.retry import Backoff
 from mediagen.runtime import Runtime
+from mediagen.settings import Settings
 from mediagen.worker.looks import Looks
 from mediagen.worker.loop import Worker, WorkerConfig
 from mediagen.worker.maintenance import Maintenance
-from mediagen.worker.ports import Ports, Timing
+from mediagen.worker.ports import Marks, Ports, Timing
 from mediagen.worker.webhooks import WebhookSender
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,24 @@ async def working(runtime: Runtime) -> AsyncIterator[Worker]:
                 await chores
 
 
+LONG_TIMEOUT_S = 1_800.0
+"""For models that make video or sound, unless JOB_TIMEOUT is set."""
+
+
+def timing_of(settings: Settings) -> Timing:
+    """Return the waits of the protocol as they are set."""
+    is_set = "job_timeout" in settings.model_fields_set
+    return Timing(
+        job_timeout_s=settings.job_timeout,
+        long_timeout_s=None if is_set else max(LONG_TIMEOUT_S, settings.job_timeout),
+        model_timeouts_s=settings.timeouts_by_model,
+        grace_s=settings.reconcile_grace,
+        gone_s=settings.gone_after,
+        doubt_s=settings.doubt_s,
+        cancel_s=settings.cancel_within,
+    )
+
+
 def build_worker(runtime: Runtime) -> Worker:
     """Return a worker over the runtime's parts, woken by the broker."""
     settings = runtime.settings
@@ -48,8 +67,10 @@ def build_worker(runtime: Runtime) -> Worker:
         keeper=runtime.artifacts,
         look=Looks(),
         backoff=Backoff(base_s=settings.retry_backoff_base),
-        timing=Timing(job_timeout_s=settings.job_timeout, grace_s=settings.reconcile_grace),
-        webhook_url=runtime.hook_url,
+        timing=timing_of(settings),
+        marks=Marks(
+            installation=runtime.installation, address=runtime.hook_url, heard=bool(settings.public_url)
+        ),
     )
     config = WorkerConfig(
         concurrency=settings.worker_concurrency,

@@ -1,13 +1,13 @@
-"""How steps end: each function is one fenced transaction that sets the job's state and when it is due again."""
+"""How steps end: each function is one fenced transaction that moves the job on, or ends it."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.jobs import calls, gates
+from mediagen.jobs import calls, gates, spending, traits
 from mediagen.jobs.model import CallRecord, EventType, Job
-from mediagen.jobs.repository import cancel_wished, demand_held, seize, transition
+from mediagen.jobs.repository import cancel_wished, seize, transition
 from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import (
     Output,
@@ -24,14 +24,16 @@ BUSY_PAUSE_S = 1.0
 LIMITED_PAUSE_S = 5.0
 """Pause after a 429 that does not say how long."""
 
-_RUNG_LEAST_S, _RUNG_MOST_S = 5.0, 60.0
-"""Pauses between looks at a call whose provider rings when it has ended."""
+KEEPING_PARTS = "It did not succeed; keeping what it had made"
+OUTCOME_UNKNOWN = "Whether it was charged can't be known, so it was not sent again"
+MAY_BE_CHARGED = "Canceled. The provider had it already: it may be charged"
 
 WAIT_REASONS = {
     RejectReason.RATE_LIMITED: "it limits how fast we may ask",
     RejectReason.BUSY: "it is busy",
     RejectReason.UNAUTHORIZED: "it refuses our token or our money",
     RejectReason.UNREACHABLE: "it can't be reached",
+    RejectReason.MARKER: "it takes no address to call back",
 }
 
 
@@ -66,12 +68,12 @@ def without_output(prediction: Prediction, message: str) -> Prediction:
 # ---------------------------------------------------------------------------------------------- the end
 
 
-def cancel(connection: Connection, job: Job) -> None:
+def cancel(connection: Connection, job: Job, **changes: Any) -> None:
     """End the job as canceled."""
-    transition(connection, job.lease, JobState.CANCELED, event=EventType.CANCELED, note="")
+    transition(connection, job.lease, JobState.CANCELED, event=EventType.CANCELED, **{"note": "", **changes})
 
 
-def fail(connection: Connection, job: Job, code: str, message: str) -> None:
+def fail(connection: Connection, job: Job, code: str, message: str, **changes: Any) -> None:
     """End the job as failed."""
     transition(
         connection,
@@ -82,6 +84,7 @@ def fail(connection: Connection, job: Job, code: str, message: str) -> None:
         error_code=code,
         error_message=message,
         note="",
+        **changes,
     )
 
 
@@ -102,7 +105,11 @@ def reject(connection: Connection, ports: Ports, job: Job, record: CallRecord, o
     """Nothing was bought: end the job where the refusal is final, else queue it again, using no attempt."""
     calls.settle(connection, record.id, CallState.REJECTED, error=outcome.message)
     match outcome.reason:
-        case RejectReason.INVALID:
+        case RejectReason.MARKER if record.marked:
+            traits.learn(connection, job.provider, traits.REFUSES_MARKERS, outcome.message)
+            ports.marks.refused_by.add(job.provider)
+            back_to_queue(connection, job, 0, reason=f"{job.provider} takes no address to call back")
+        case RejectReason.INVALID | RejectReason.MARKER:
             fail(connection, job, "rejected", outcome.message)
         case RejectReason.MODERATION:
             fail(connection, job, "moderation", outcome.message)
@@ -170,23 +177,6 @@ def back_to_queue(
 # ---------------------------------------------------------------------------------------------- reconciling
 
 
-def adopt(connection: Connection, job: Job, record: CallRecord, ref: str) -> calls.Acceptance:
-    """Write that the call was taken, as one like it was found: an opinion, for it may be another call's by now."""
-    demand_held(connection, job.lease)
-    return calls.accept(connection, record.id, ref)
-
-
-def ask_again(connection: Connection, ports: Ports, job: Job, record: CallRecord, message: str) -> None:
-    """The provider could not be asked: ask later, for as long as the job may live."""
-    if now_ms(connection) >= job.expires_at:
-        unknown(connection, job, message)
-        return
-    pause_ms = ports.backoff.pause_ms(job.tries + 1, ports.clock)
-    transition(
-        connection, job.lease, JobState.RECONCILING, run_at=now_ms(connection) + pause_ms, tries=job.tries + 1
-    )
-
-
 def look_again(connection: Connection, job: Job, seconds: float) -> None:
     """The provider shows no such call yet: look a second time after the grace."""
     transition(connection, job.lease, JobState.RECONCILING, run_at=later(connection, seconds))
@@ -203,26 +193,17 @@ def absent(connection: Connection, ports: Ports, job: Job, record: CallRecord) -
     )
 
 
-def park(connection: Connection, job: Job, record: CallRecord) -> None:
-    """The provider can't be asked: wait for its webhook until it can't come any more, then say so."""
-    if now_ms(connection) < record.deadline_at:
-        transition(connection, job.lease, JobState.RECONCILING, run_at=record.deadline_at)
-        return
-    unknown(connection, job, record.error or "The provider's answer was lost")
-
-
-def unknown(connection: Connection, job: Job, message: str) -> None:
+def unknown(connection: Connection, provider: Provider, job: Job, message: str) -> None:
     """End a job of which nobody can tell whether it was bought. It is not bought again."""
     call = calls.live(connection, job.id, lock=True)
-    if call is not None and call.provider_ref is not None:  # a webhook told in the meantime
+    if call is not None and call.provider_ref is not None:  # a callback told in the meantime
         look_again(connection, job, 0)
         return
-    fail(
-        connection,
-        job,
-        "outcome_unknown",
-        f"{message}. Whether it was charged can't be known, so it was not sent again",
-    )
+    spending.leave_open(connection, job.id)
+    if provider.capabilities.billed:
+        fail(connection, job, "outcome_unknown", f"{message}. {OUTCOME_UNKNOWN}")
+    else:
+        fail(connection, job, "provider_unreachable", f"{message}. It was not sent again")
 
 
 # ---------------------------------------------------------------------------------------------- following
@@ -236,13 +217,19 @@ def conclude(
         case PredictionStatus.SUCCEEDED:
             return _succeed(connection, job, record, prediction)
         case PredictionStatus.CANCELED:
-            return _stopped(connection, job, record)
+            return _stopped(connection, job, record, prediction)
         case _:
             return _failed(connection, ports, job, record, prediction)
 
 
 def _succeed(connection: Connection, job: Job, record: CallRecord, prediction: Prediction) -> JobState:
     calls.settle(connection, record.id, CallState.SUCCEEDED, cost_micros=prediction.cost_micros)
+    return _to_storing(connection, job, prediction, note="Keeping the output", progress=1.0)
+
+
+def _to_storing(
+    connection: Connection, job: Job, prediction: Prediction, *, note: str, **changes: Any
+) -> JobState:
     transition(
         connection,
         job.lease,
@@ -251,23 +238,33 @@ def _succeed(connection: Connection, job: Job, record: CallRecord, prediction: P
         event=EventType.STORING,
         data={"outputs": len(prediction.outputs)},
         tries=0,
-        progress=1.0,
-        note="Keeping the output",
+        note=note,
+        output=prediction.document,
+        **changes,
     )
     return JobState.STORING
 
 
-def _stopped(connection: Connection, job: Job, record: CallRecord) -> JobState:
-    calls.settle(connection, record.id, CallState.CANCELED)
+def _stopped(connection: Connection, job: Job, record: CallRecord, prediction: Prediction) -> JobState:
+    calls.settle(connection, record.id, CallState.CANCELED, cost_micros=prediction.cost_micros)
     if cancel_wished(connection, job.id):
+        if prediction.outputs:
+            return _to_storing(connection, job, prediction, note=KEEPING_PARTS)
         cancel(connection, job)
         return JobState.CANCELED
     if now_ms(connection) >= record.deadline_at:
-        fail(
-            connection, job, "timed_out", "The generation took longer than JOB_TIMEOUT allows and was stopped"
-        )
+        code, message = "timed_out", "The generation took longer than its timeout allows and was stopped"
     else:
-        fail(connection, job, "canceled_by_provider", f"{job.provider} canceled the generation")
+        code, message = "canceled_by_provider", f"{job.provider} canceled the generation"
+    return _end_badly(connection, job, prediction, code, message)
+
+
+def _end_badly(connection: Connection, job: Job, prediction: Prediction, code: str, message: str) -> JobState:
+    """Fail the job; outputs that were made before the end are paid for and kept first."""
+    if prediction.outputs:
+        known = {"error_code": code, "error_message": message}
+        return _to_storing(connection, job, prediction, note=KEEPING_PARTS, **known)
+    fail(connection, job, code, message)
     return JobState.FAILED
 
 
@@ -278,12 +275,13 @@ def _failed(
     message = prediction.error_message or f"{job.provider} could not make it and did not say why"
     calls.settle(connection, record.id, CallState.FAILED, error=message, cost_micros=prediction.cost_micros)
     if cancel_wished(connection, job.id):
+        if prediction.outputs:
+            return _to_storing(connection, job, prediction, note=KEEPING_PARTS)
         cancel(connection, job)
         return JobState.CANCELED
-    if prediction.retryable:
+    if prediction.retryable and job.attempt < job.max_attempts:
         return _again_or_fail(connection, ports, job, code, message)
-    fail(connection, job, code, message)
-    return JobState.FAILED
+    return _end_badly(connection, job, prediction, code, message)
 
 
 def _again_or_fail(connection: Connection, ports: Ports, job: Job, code: str, message: str) -> JobState:
@@ -293,62 +291,3 @@ def _again_or_fail(connection: Connection, ports: Ports, job: Job, code: str, me
     pause_ms = ports.backoff.pause_ms(job.attempt, ports.clock)
     back_to_queue(connection, job, pause_ms, reason=message, tries=0)
     return JobState.QUEUED
-
-
-def look_after_s(ports: Ports, provider: Provider, record: CallRecord, elapsed_s: float) -> float:
-    """Return the pause before the next look at a running call; where the provider rings, looks are for lost rings.
-
-    Then they come when the time that has passed has doubled, so that a lost ring at most doubles the wait.
-    """
-    usual_s = provider.look_again_s(elapsed_s)
-    if not provider.capabilities.rings or ports.webhook_url(provider.name, record.id) is None:
-        return usual_s
-    until_deadline_s = (record.deadline_at - record.created_at) / 1000 - elapsed_s
-    seldom_s = min(_RUNG_MOST_S, max(_RUNG_LEAST_S, elapsed_s), max(0.0, until_deadline_s))
-    return max(usual_s, seldom_s)
-
-
-def still_running(
-    connection: Connection,
-    ports: Ports,
-    provider: Provider,
-    job: Job,
-    record: CallRecord,
-    prediction: Prediction,
-) -> None:
-    """Note the progress and set the next look; give a call up that does not stop long after its deadline."""
-    now = now_ms(connection)
-    if now > record.deadline_at + ports.timing.overdue_s * 1000:
-        lost("timed_out", "The generation took longer than JOB_TIMEOUT allows and did not stop when told")(
-            connection, job, record
-        )
-        return
-    moved = prediction.progress is not None and prediction.progress != job.progress
-    elapsed_s = (now - record.created_at) / 1000
-    transition(
-        connection,
-        job.lease,
-        JobState.WAITING,
-        run_at=later(connection, look_after_s(ports, provider, record, elapsed_s)),
-        event=EventType.PROGRESS if moved else None,
-        data={"progress": prediction.progress},
-        progress=prediction.progress if prediction.progress is not None else job.progress,
-        tries=0,
-        note=making(job),
-    )
-
-
-def look_failed(connection: Connection, ports: Ports, job: Job, record: CallRecord, message: str) -> None:
-    """The provider could not be asked how it goes: ask later; what is paid for is not given up early."""
-    if now_ms(connection) >= job.expires_at:
-        lost("provider_unreachable", message)(connection, job, record)
-        return
-    pause_ms = ports.backoff.pause_ms(job.tries + 1, ports.clock)
-    transition(
-        connection,
-        job.lease,
-        JobState.WAITING,
-        run_at=now_ms(connection) + pause_ms,
-        tries=job.tries + 1,
-        note=f"{job.provider} can't be asked now: {message}",
-    )

@@ -9,18 +9,19 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
-from mediagen.db.engine import Connection
+from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import LeaseLost, MediagenError, Unavailable
-from mediagen.jobs import calls, repository, wishes
+from mediagen.jobs import calls, leases, repository, wishes
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import Job
-from mediagen.worker import steps
+from mediagen.worker import recovery, steps
 from mediagen.worker.ports import Ports
+from mediagen.worker.turns import call_of
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ only the one that it came from is counted up to `steps.POISON_CLAIMS`.
 _SUSPECT_PAUSE_MS = 250
 _WATCH_S = 1.0
 _UNAVAILABLE_S = 1.0
+_RECOVER_S, _RECOVER_MOST_S = 1.0, 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +56,15 @@ class Worker:
 
     def __init__(self, ports: Ports, config: WorkerConfig, wait: Wait, ring: Callable[[], None]) -> None:
         self.name = f"{host_name()}:{os.getpid()}:{ports.clock.new_secret()[:6]}"
-        self._ports = ports
+        self.ports = self._ports = ports
         self._config = config
         self._wait = wait
         self._ring = ring
         self._running: dict[str, tuple[Job, asyncio.Task[bool]]] = {}
+        self._unrecovered = {  # providers that may have sold what an older copy of the database does not know of
+            provider.name for provider in ports.providers if recovery.needs_recovery(provider)
+        }
+        self._started_at = 0  # by the database's clock; 0 before the first claim
         self._cut_off = False  # the database was away: leases may be held that nobody here uses
         self._stopping = False
 
@@ -70,12 +76,13 @@ class Worker:
         """Drain what is due, sleep until more is, and so on until `stop`."""
         tending = asyncio.create_task(self._tend(), name="leases")
         watching = asyncio.create_task(self._watch(), name="cancel wishes")
+        recovering = asyncio.create_task(self._recover(), name="recovery")
         try:
             while not self._stopping:
                 await self._wait(await self._look())
         finally:
             await self._finish()
-            for task in (tending, watching):
+            for task in (tending, watching, recovering):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -123,10 +130,10 @@ class Worker:
         return suspects if at_work else suspects[1:]
 
     async def _put_back(self, waiting: Sequence[Job]) -> None:
-        leases = [job.lease for job in waiting]
-        if leases:
+        held = [job.lease for job in waiting]
+        if held:
             with suppress(Unavailable):  # then the leases run out
-                await self._ports.db.transact(lambda c: wishes.put_back(c, leases, _SUSPECT_PAUSE_MS))
+                await self._ports.db.transact(lambda c: wishes.put_back(c, held, _SUSPECT_PAUSE_MS))
 
     async def _claim(self, room: int) -> repository.Claimed:
         cut_off, self._cut_off = self._cut_off, False
@@ -134,16 +141,41 @@ class Worker:
 
         def write(connection: Connection) -> repository.Claimed:
             if cut_off:
-                repository.release_idle(connection, self.name, running)
+                leases.release_idle(connection, self.name, running)
+            self._started_at = self._started_at or now_ms(connection)
             return repository.claim(
                 connection,
                 owner=self.name,
                 limit=room,
                 lease_ms=self._lease_ms,
-                policies=self._config.policies,
+                policies=self._policies(),
             )
 
         return await self._ports.db.transact(write)
+
+    def _policies(self) -> Mapping[str, GatePolicy]:
+        """Return how fast is bought; until it is known what was bought before, only for jobs that are new."""
+        return {
+            name: replace(policy, accepted_since=self._started_at) if name in self._unrecovered else policy
+            for name, policy in self._config.policies.items()
+        }
+
+    async def _recover(self) -> None:
+        """Learn what was bought before this process started, provider by provider."""
+        pause_s = _RECOVER_S
+        while self._unrecovered:
+            for name in sorted(self._unrecovered):
+                await _attempt(partial(self.recover, name))
+            self._ring()
+            if self._unrecovered:
+                await asyncio.sleep(pause_s)
+                pause_s = min(_RECOVER_MOST_S, pause_s * 2)
+
+    async def recover(self, name: str) -> None:
+        """Learn what was bought from a provider before this process started."""
+        provider = self._ports.providers.get(name)
+        if provider is None or await recovery.recover(self._ports, provider):
+            self._unrecovered.discard(name)
 
     @property
     def _lease_ms(self) -> int:
@@ -203,10 +235,10 @@ class Worker:
 
     async def _renew(self) -> None:
         held = {job.id: (job, task) for job, task in self._running.values()}
-        leases = [job.lease for job, _ in held.values()]
-        if not leases:
+        own = [job.lease for job, _ in held.values()]
+        if not own:
             return
-        kept = await self._ports.db.transact(lambda c: repository.renew(c, leases, self._lease_ms))
+        kept = await self._ports.db.transact(lambda c: repository.renew(c, own, self._lease_ms))
         for job_id in held.keys() - kept:
             if self._running.get(job_id) == held[job_id]:
                 held[job_id][1].cancel()
@@ -233,7 +265,7 @@ class Worker:
         provider = self._ports.providers.get(job.provider)
         record = await self._ports.db.read(lambda c: calls.live(c, job.id))
         if provider is not None and record is not None:
-            await provider.cancel(steps.call_of(self._ports, provider, job, record))
+            await provider.cancel(call_of(self._ports, provider, job, record))
 
 
 async def _attempt(act: Callable[[], Awaitable[None]]) -> None:

@@ -9,7 +9,8 @@ import structlog
 from mediagen.artifacts.service import ArtifactService
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import MediagenError
-from mediagen.jobs import repository, stats, wishes
+from mediagen.jobs import leases, stats, wishes
+from mediagen.worker import ledger
 from mediagen.worker.loop import Worker
 from mediagen.worker.webhooks import WebhookSender
 
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 _BEAT_S = 5.0
 _RESCUE_S = 1.0
+_SETTLE_S = 1.0
 _HOUSEKEEPING_S = 30.0
 _LOOK_S = 5.0  # for thumbnails and webhooks that another process left
 _BURST_S = 0.05  # so many commits are one look
@@ -46,6 +48,8 @@ class Maintenance:
             self._whenever("webhooks", self._webhooks.send_due),
             self._every(_BEAT_S, self.beat),
             self._every(_RESCUE_S, self.rescue),
+            self._every(_SETTLE_S, self._end_canceled),
+            self._every(_SETTLE_S, self._settle),
             self._every(_HOUSEKEEPING_S, self._clean),
         )
         tasks = [asyncio.create_task(chore) for chore in chores]
@@ -84,12 +88,19 @@ class Maintenance:
 
         A wrong guess is harmless: the fence refuses the writes of a worker whose lease was taken.
         """
-        holders = await self._db.read(repository.lease_owners)
+        holders = await self._db.read(leases.lease_owners)
         dead = await self._db.dead([name for name in holders if name != self._worker.name])
         if dead:
-            freed = await self._db.transact(lambda c: sum(repository.release_all(c, name) for name in dead))
+            freed = await self._db.transact(lambda c: sum(leases.release_all(c, name) for name in dead))
             log.info("leases.freed", jobs=freed)
             self._worker.ring()
+
+    async def _end_canceled(self) -> None:
+        await ledger.end_canceled(self._worker.ports)
+
+    async def _settle(self) -> None:
+        while await ledger.settle_due(self._worker.ports):
+            pass
 
     async def _clean(self) -> None:
         await self._db.transact(_expire)

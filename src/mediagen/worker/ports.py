@@ -1,6 +1,6 @@
 """What steps may use of the world. They await nothing else, so that a simulator can drive them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from mediagen.errors import Unavailable
 from mediagen.jobs.retry import Backoff
 from mediagen.providers import Registry
 from mediagen.providers.base import Call, Prediction, Provider
+from mediagen.providers.markers import Marker
 from mediagen.safefetch import Download
 
 T = TypeVar("T")
@@ -39,10 +40,25 @@ Look = Callable[[Provider, Call], Awaitable[Prediction]]
 class Timing:
     """The waits of the protocol, in seconds."""
 
-    job_timeout_s: float  # one attempt
+    job_timeout_s: float  # that the making may take, counted from the provider's start
+    long_timeout_s: float | None = None  # the same for models that make video or sound; None: no other
+    model_timeouts_s: Mapping[str, float] = field(default_factory=dict)  # by model's name
     grace_s: float  # between the two looks that prove a lost call absent
     settle_s: float = 5.0  # after `send_by`, until a sent create has arrived or never will (TCP_USER_TIMEOUT)
-    overdue_s: float = 60.0  # past the deadline, until a call that was told to stop is given up
+    queue_s: float = 1_800.0  # that a prediction may wait at its provider before it is started
+    gone_s: float = 600.0  # that "no such prediction" must last before it is believed
+    doubt_s: float = 600.0  # after which a lost call that can't be told from others ends as unknown
+    cancel_s: float = 8.0  # from the wish to cancel to the end of a job whose provider does not stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """How creates carry what makes them known again."""
+
+    installation: str  # 16 hexadecimal digits
+    address: Callable[[str, Marker], str | None]  # of a provider's marker; None: creates carry none
+    heard: bool = False  # whether providers can reach that address, and call back there
+    refused_by: set[str] = field(default_factory=set)  # names of providers that take no such address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +72,7 @@ class Ports:
     look: Look
     backoff: Backoff
     timing: Timing
-    webhook_url: Callable[[str, str], str | None]  # provider and call id -> where the provider may ring
+    marks: Marks
     first_looks: dict[str, float] = field(default_factory=dict)  # call id -> monotonic time, of this process
 
 

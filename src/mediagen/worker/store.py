@@ -1,65 +1,83 @@
-"""The step that keeps what was bought: fetch each output, store it, then say that the job succeeded."""
+"""The step that keeps what was made: fetch each output, store it, then say how the job ended.
 
-from collections.abc import Callable
+No check, header or broken line of one try is the end of what was paid for: an output is given up only by time, when
+its provider has it no longer, and after several tries.
+"""
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.errors import FetchError, InvalidMedia, LeaseLost, MediagenError, ProviderError, Unavailable
+from mediagen.errors import (
+    FetchError,
+    InvalidMedia,
+    LeaseLost,
+    MediagenError,
+    PredictionGone,
+    ProviderError,
+    Unavailable,
+)
 from mediagen.jobs import calls
 from mediagen.jobs.model import CallRecord, EventType, Job
 from mediagen.jobs.repository import transition
-from mediagen.jobs.states import JobState
-from mediagen.providers.base import Call, Output, Prediction, PredictionStatus, Provider
+from mediagen.jobs.states import CallState, JobState
+from mediagen.providers.base import Output, Prediction, Provider
 from mediagen.worker import endings
+from mediagen.worker.following import gone_for_good
 from mediagen.worker.ports import Ports, insist
+from mediagen.worker.turns import Next, call_of, provider_of
 
-STORE_TRIES = 20
-"""Failures in a row after which an output is given up; with the backoff that is more than the hour links live."""
+STORE_TRIES = 5
+"""Tries after which an output may be given up, however long it took to get to them."""
 
-INVALID_TRIES = 6
-"""Failures in a row after which an output is given up if it arrives empty or cut off once more."""
+EMPTY_TRIES = 6
+"""Tries after which an output that is spooled here, and so can't change any more, is given up."""
 
 OUTAGE_TRIES = 5
 """While the storage is away the pauses are those after so many failures; how long it lasts is not counted."""
 
-CallOf = Callable[[Ports, Provider, Job, CallRecord], Call]
+_MOST_PAUSE_MS = 120_000
+"""Between tries: links die, and the last try must not come much later than they do."""
 
 
-async def store(
-    ports: Ports, provider: Provider, job: Job, prediction: Prediction | None, call_of: CallOf
-) -> None:
-    """Keep the outputs of the job's bought call. Tries are free; the generation is never bought again."""
-    record = await ports.db.read(lambda c: calls.bought(c, job.id))
+async def store(ports: Ports, job: Job, prediction: Prediction | None) -> Next | None:
+    """Keep the outputs of what the job bought. Tries are free; the generation is never bought again."""
+    provider = provider_of(ports, job)
+    record = await ports.db.read(lambda c: calls.made(c, job.id))
     if record is None:
         raise LeaseLost(f"Job {job.id} has nothing to store any more")
     try:
-        outputs = await _outputs(ports, provider, call_of(ports, provider, job, record), prediction)
+        outputs = await _outputs(ports, provider, job, record, prediction)
         for idx, output in enumerate(outputs):
             if not await ports.keeper.resume(job.id, job.secret, idx):
                 async with provider.open(output) as download:
                     await ports.keeper.ingest(job.id, job.secret, idx, download)
     except (FetchError, InvalidMedia, ProviderError, Unavailable) as error:
-        away = isinstance(error, Unavailable) or await _storage_is_away(ports, record)
-        await _again_or_give_up(ports, job, error, storage_is_away=away)
-        return
-    await insist(ports, lambda c: _succeeded(c, job, len(outputs)))
+        await _again_or_give_up(ports, provider, job, record, error)
+        return None
+    await insist(ports, lambda c: _kept(c, job, record, len(outputs)))
     if provider.capabilities.synchronous:
         await ports.keeper.unspool(record.id)
+    return None
 
 
-async def _outputs(ports: Ports, provider: Provider, call: Call, known: Prediction | None) -> list[Output]:
+async def _outputs(
+    ports: Ports, provider: Provider, job: Job, record: CallRecord, known: Prediction | None
+) -> list[Output]:
     """Return what to fetch: from the spool, as just seen, or asked for again, since links die."""
     if provider.capabilities.synchronous:
-        kept = await ports.keeper.spooled(call.id)
+        kept = await ports.keeper.spooled(record.id)
         if kept is not None:
             return [Output(data=data) for data in kept]
-    if known is None or known.status is not PredictionStatus.SUCCEEDED:
-        known = await provider.get(call)
+    if known is None or not known.ended:
+        known = await provider.get(call_of(ports, provider, job, record))
     if not known.outputs:
-        raise InvalidMedia(f"{provider.name} says that it succeeded but names no output")
+        raise InvalidMedia(f"{provider.name} says that it is made but names no output")
     return list(known.outputs)
 
 
-def _succeeded(connection: Connection, job: Job, outputs: int) -> None:
+def _kept(connection: Connection, job: Job, record: CallRecord, outputs: int) -> None:
+    """End the job with its outputs: as succeeded, or as it ended at the provider with those that it had made."""
+    if record.state is not CallState.SUCCEEDED:
+        _end_badly(connection, job, outputs)
+        return
     transition(
         connection,
         job.lease,
@@ -72,6 +90,13 @@ def _succeeded(connection: Connection, job: Job, outputs: int) -> None:
     )
 
 
+def _end_badly(connection: Connection, job: Job, outputs: int) -> None:
+    if job.error_code is None:
+        endings.cancel(connection, job, output_count=outputs)
+        return
+    endings.fail(connection, job, job.error_code, job.error_message or "", output_count=outputs)
+
+
 async def _storage_is_away(ports: Ports, record: CallRecord) -> bool:
     """Tell whether another machine may have fetched what can't be had here, and waits for the storage with it."""
     try:
@@ -81,32 +106,68 @@ async def _storage_is_away(ports: Ports, record: CallRecord) -> bool:
     return False
 
 
-async def _again_or_give_up(ports: Ports, job: Job, error: MediagenError, *, storage_is_away: bool) -> None:
-    tries = job.tries if storage_is_away else job.tries + 1  # nothing of an outage is the job's fault
-    is_invalid = isinstance(error, InvalidMedia)
-    most = INVALID_TRIES if is_invalid else STORE_TRIES
+async def _again_or_give_up(
+    ports: Ports, provider: Provider, job: Job, record: CallRecord, error: MediagenError
+) -> None:
+    away = isinstance(error, Unavailable) or await _storage_is_away(ports, record)
+    over = not away and await _is_over(ports, provider, job, record, error)
 
     def write(connection: Connection) -> None:
-        may_help = error.retryable or is_invalid
-        if not storage_is_away and (not may_help or tries >= most):  # its age matters no more: it is paid for
-            endings.fail(
-                connection, job, _code(error), f"It was made, but its output could not be kept: {error}"
-            )
-            return
-        pause_ms = ports.backoff.pause_ms(OUTAGE_TRIES if storage_is_away else tries, ports.clock)
-        retry_at = now_ms(connection) + pause_ms
-        transition(
-            connection,
-            job.lease,
-            JobState.STORING,
-            run_at=retry_at,
-            event=EventType.RETRYING,
-            data={"reason": str(error), "retry_at": retry_at, "attempt": job.attempt},
-            tries=tries,
-            note=f"The output could not be fetched: {error}",
-        )
+        if over:
+            _give_up(connection, job, record, error)
+        else:
+            _try_again(connection, ports, job, record, error, storage_is_away=away)
 
     await ports.db.transact(write)
+
+
+async def _is_over(
+    ports: Ports, provider: Provider, job: Job, record: CallRecord, error: MediagenError
+) -> bool:
+    """Tell whether the output can't be had any more."""
+    if isinstance(error, PredictionGone):
+        call = call_of(ports, provider, job, record)
+        return error.sure or await gone_for_good(ports, provider, job, record, call)
+    tries = job.tries + 1
+    if provider.capabilities.synchronous:  # it lies here, and will not change
+        return tries >= EMPTY_TRIES
+    made_at = record.finished_at or record.created_at
+    until = made_at + int(provider.capabilities.retention_s * 1000)
+    return tries >= STORE_TRIES and await ports.db.read(now_ms) >= until
+
+
+def _give_up(connection: Connection, job: Job, record: CallRecord, error: MediagenError) -> None:
+    if record.state is CallState.SUCCEEDED:
+        message = f"It was made and paid for, but its output could not be kept: {error}"
+        endings.fail(connection, job, _code(error), message)
+    else:
+        _end_badly(connection, job, 0)
+
+
+def _try_again(
+    connection: Connection,
+    ports: Ports,
+    job: Job,
+    record: CallRecord,
+    error: MediagenError,
+    *,
+    storage_is_away: bool,
+) -> None:
+    tries = job.tries if storage_is_away else job.tries + 1  # nothing of an outage is the job's fault
+    if isinstance(error, PredictionGone) and record.missing_since is None:
+        calls.note(connection, record.id, missing_since=now_ms(connection))
+    pause_ms = ports.backoff.pause_ms(OUTAGE_TRIES if storage_is_away else tries, ports.clock)
+    retry_at = now_ms(connection) + min(pause_ms, _MOST_PAUSE_MS)
+    transition(
+        connection,
+        job.lease,
+        JobState.STORING,
+        run_at=retry_at,
+        event=EventType.RETRYING,
+        data={"reason": str(error), "retry_at": retry_at, "attempt": job.attempt},
+        tries=tries,
+        note=f"The output could not be fetched: {error}",
+    )
 
 
 def _code(error: MediagenError) -> str:

@@ -1,0 +1,141 @@
+"""SQL on the ledger as a whole: the audit, and calls whose outcome is to be settled without their jobs."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from sqlalchemy import func, select, update
+
+from mediagen.db.engine import Connection, now_ms
+from mediagen.db.tables import jobs
+from mediagen.db.tables import provider_calls as calls
+from mediagen.jobs.calls import history, record_of
+from mediagen.jobs.model import CallRecord, Job
+from mediagen.jobs.states import LIVE_CALLS, CallState
+
+_RIVAL_MS = 3_600_000
+"""Calls that differ more in age were not made in each other's window."""
+
+_HELD_MS = 30_000
+"""How long one worker has a call to itself that is to be settled."""
+
+
+def charged_since(connection: Connection, provider: str, since_ms: int) -> list[CallRecord]:
+    """Return the provider's calls since then that it took, oldest first."""
+    query = select(calls).where(
+        calls.c.provider == provider, calls.c.created_at >= since_ms, calls.c.provider_ref.is_not(None)
+    )
+    return [record_of(row._asdict()) for row in connection.execute(query.order_by(calls.c.created_at))]
+
+
+def unanswered(connection: Connection, provider: str) -> list[CallRecord]:
+    """Return the provider's calls of which jobs at work still have to learn whether it took them, oldest first."""
+    states = [state.value for state in LIVE_CALLS]
+    query = (
+        select(calls)
+        .join(jobs, jobs.c.id == calls.c.job_id)
+        .where(jobs.c.finished_at.is_(None))
+        .where(calls.c.provider == provider, calls.c.state.in_(states), calls.c.provider_ref.is_(None))
+        .order_by(calls.c.created_at)
+    )
+    return [record_of(row._asdict()) for row in connection.execute(query)]
+
+
+def bought_twice(connection: Connection, provider: str, since_ms: int) -> list[list[CallRecord]]:
+    """Return, job by job, the calls of jobs that were bought again since then although one had not failed."""
+    again, before = calls.alias("again"), calls.alias("before")
+    query = (
+        select(again.c.job_id)
+        .distinct()
+        .join(before, (before.c.job_id == again.c.job_id) & (before.c.seq < again.c.seq))
+        .where(again.c.provider == provider, again.c.created_at >= since_ms)
+        .where(again.c.provider_ref.is_not(None), before.c.provider_ref.is_not(None))
+        .where(before.c.state != CallState.FAILED.value)
+    )
+    job_ids = list(connection.execute(query).scalars())
+    return list(history(connection, job_ids).values())
+
+
+def unsure(connection: Connection, provider: str, since_ms: int) -> list[CallRecord]:
+    """Return the provider's calls since then that may have been charged, and whose jobs ended without knowing."""
+    unknown = (calls.c.state == CallState.UNKNOWN.value) & calls.c.settled_at.is_(None)
+    at_work = select(jobs.c.id).where(jobs.c.id == calls.c.job_id, jobs.c.finished_at.is_(None))
+    query = (
+        select(calls)
+        .where(calls.c.provider == provider, calls.c.created_at >= since_ms, unknown, ~at_work.exists())
+        .order_by(calls.c.created_at)
+    )
+    return [record_of(row._asdict()) for row in connection.execute(query)]
+
+
+def rivals(connection: Connection, job: Job, record: CallRecord) -> int:
+    """Count the other calls whose answers are lost and that asked for just the same: what they bought looks alike."""
+    lost = (CallState.INTENT.value, CallState.UNKNOWN.value)
+    query = (
+        select(jobs.c.parameters)
+        .join(calls, calls.c.job_id == jobs.c.id)
+        .where(calls.c.provider == record.provider, calls.c.model == record.model, calls.c.id != record.id)
+        .where(calls.c.state.in_(lost), jobs.c.prompt == job.prompt)
+        .where(calls.c.created_at >= record.created_at - _RIVAL_MS, jobs.c.finished_at.is_(None))
+    )
+    return sum(parameters == job.parameters for parameters in connection.execute(query).scalars())
+
+
+# ---------------------------------------------------------------------------------------------- to be settled
+
+
+def leave_open(connection: Connection, job_id: str) -> None:
+    """Let the job end, or go on, without its live call: what becomes of that is settled in the ledger alone."""
+    live = [state.value for state in LIVE_CALLS]
+    connection.execute(
+        update(calls)
+        .where(calls.c.job_id == job_id, calls.c.state.in_(live))
+        .values(due_at=now_ms(connection))
+    )
+
+
+def is_due(connection: Connection) -> bool:
+    """Tell whether there are calls to be settled now."""
+    query = select(calls.c.id).where(calls.c.due_at <= now_ms(connection)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def take_due(connection: Connection, providers: Sequence[str], limit: int) -> list[CallRecord]:
+    """Return calls that are to be settled now; no other worker is given them for a while."""
+    now = now_ms(connection)
+    due = (
+        select(calls.c.id)
+        .where(calls.c.due_at <= now, calls.c.provider.in_(providers))
+        .order_by(calls.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(connection.execute(due).scalars())
+    if not ids:
+        return []
+    taken = update(calls).where(calls.c.id.in_(ids)).values(due_at=now + _HELD_MS).returning(calls)
+    return [record_of(row._asdict()) for row in connection.execute(taken)]
+
+
+def close_late(connection: Connection, call_id: str, *, cost_micros: int | None, error: str) -> None:
+    """Note how a call ended that came late and that its job did not use."""
+    connection.execute(
+        update(calls)
+        .where(calls.c.id == call_id, calls.c.state == CallState.ORPHAN.value)
+        .values(finished_at=now_ms(connection), cost_micros=cost_micros, error=error, due_at=None)
+    )
+
+
+def newest_taken(connection: Connection, provider: str) -> int | None:
+    """Return when the newest call was made that the provider took."""
+    query = select(func.max(calls.c.created_at)).where(
+        calls.c.provider == provider, calls.c.provider_ref.is_not(None)
+    )
+    return cast("int | None", connection.execute(query).scalar_one())
+
+
+def oldest_open(connection: Connection, provider: str) -> int | None:
+    """Return when the oldest job was accepted that is still to be bought or at work."""
+    query = select(func.min(jobs.c.created_at)).where(
+        jobs.c.provider == provider, jobs.c.finished_at.is_(None)
+    )
+    return cast("int | None", connection.execute(query).scalar_one())

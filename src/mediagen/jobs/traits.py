@@ -1,0 +1,44 @@
+"""SQL on what was learned of providers, and of this installation: facts that outlive a process."""
+
+from sqlalchemy import delete, insert, select
+
+from mediagen.clock import Clock
+from mediagen.db.engine import Connection, now_ms
+from mediagen.db.tables import installation, provider_traits
+
+REFUSES_MARKERS = "refuses_markers"
+"""The provider refuses creates that carry an address of ours."""
+
+_DIGITS = 16  # of an installation's id
+
+
+def learn(connection: Connection, provider: str, trait: str, value: str) -> None:
+    """Write down what was seen; what was known before is replaced."""
+    known = (provider_traits.c.provider == provider, provider_traits.c.trait == trait)
+    connection.execute(delete(provider_traits).where(*known))
+    row = {"provider": provider, "trait": trait, "value": value, "at": now_ms(connection)}
+    connection.execute(insert(provider_traits), [row])
+
+
+def having(connection: Connection, trait: str) -> set[str]:
+    """Return the names of the providers that have the trait."""
+    query = select(provider_traits.c.provider).where(provider_traits.c.trait == trait)
+    return set(connection.execute(query).scalars())
+
+
+def own_id(connection: Connection) -> str | None:
+    """Return what tells this installation's calls from another's; None before its first start."""
+    query = select(installation.c.id).order_by(installation.c.id)
+    return connection.execute(query).scalars().first()
+
+
+def installation_id(connection: Connection, clock: Clock) -> str:
+    """Return what tells this installation's calls from another's, 16 hexadecimal digits; made at the first start.
+
+    It lies in the database, so that an older copy of it still knows what was bought for its jobs.
+    """
+    known = own_id(connection)
+    if known is None:
+        known = clock.new_secret()[:_DIGITS]
+        connection.execute(insert(installation), [{"id": known}])
+    return known

@@ -1,0 +1,84 @@
+"""Looking at what was bought until it has ended: progress, a wish to cancel, and answers that deny that it exists."""
+
+from contextlib import suppress
+
+from mediagen.db.engine import Connection, now_ms
+from mediagen.errors import PredictionGone, ProviderError
+from mediagen.jobs.model import CallRecord, Job
+from mediagen.providers.base import Call, Dedupe, Prediction, Provider
+from mediagen.worker import endings, patience
+from mediagen.worker.ports import Ports, insist
+from mediagen.worker.sending import going_on
+from mediagen.worker.turns import Next, call_of, live_call, provider_of
+
+GONE_LOOKS = 3
+"""Looks that must have found nothing, besides the time that they are apart, before a prediction is gone."""
+
+
+async def follow(ports: Ports, job: Job, _: Prediction | None) -> Next | None:
+    """Look at the prediction: note progress, stop it when asked or overdue, move on when it has ended."""
+    provider = provider_of(ports, job)
+    record = await ports.db.read(lambda c: live_call(c, job))
+    call = call_of(ports, provider, job, record)
+    try:
+        prediction = await _look(ports, provider, job, record, call)
+    except PredictionGone as error:
+        await _missing(ports, provider, job, record, call, error)
+        return None
+    except ProviderError as error:
+        reason = error
+        await ports.db.transact(lambda c: patience.look_failed(c, ports, provider, job, record, reason))
+        return None
+    if prediction.ended:
+        state = await insist(ports, lambda c: endings.conclude(c, ports, job, record, prediction))
+        return going_on(job, state, prediction)
+    await ports.db.transact(lambda c: patience.still_running(c, ports, provider, job, record, prediction))
+    return None
+
+
+async def _look(ports: Ports, provider: Provider, job: Job, record: CallRecord, call: Call) -> Prediction:
+    """Look, and stop only what still runs. What a cancel is answered with proves nothing: look once more."""
+    prediction = await ports.look(provider, call)
+    if prediction.ended or not await _to_be_stopped(ports, job, record, prediction):
+        return prediction
+    with suppress(ProviderError):
+        await provider.cancel(call)
+    with suppress(ProviderError):
+        return await provider.get(call)
+    return prediction
+
+
+async def _to_be_stopped(ports: Ports, job: Job, record: CallRecord, prediction: Prediction) -> bool:
+    if job.cancel_requested_at is not None:
+        return True
+    return await ports.db.read(lambda c: now_ms(c) > patience.deadline(c, ports, record, prediction))
+
+
+async def _missing(
+    ports: Ports, provider: Provider, job: Job, record: CallRecord, call: Call, error: PredictionGone
+) -> None:
+    """Believe that a prediction is gone when its provider said so for long, and its list agrees."""
+    gone = error.sure or await gone_for_good(ports, provider, job, record, call)
+    message = str(error)
+
+    def write(connection: Connection) -> None:
+        if gone:
+            endings.lost("prediction_gone", message)(connection, job, record)
+        else:
+            patience.missing(connection, ports, provider, job, record, message)
+
+    await ports.db.transact(write)
+
+
+async def gone_for_good(ports: Ports, provider: Provider, job: Job, record: CallRecord, call: Call) -> bool:
+    """Tell whether several looks over a time found nothing, and the provider's list does not show it either."""
+    since = record.missing_since
+    if since is None or job.tries < GONE_LOOKS:
+        return False
+    if await ports.db.read(now_ms) < since + ports.timing.gone_s * 1000:
+        return False
+    if provider.capabilities.dedupe is not Dedupe.RECONCILE:
+        return True
+    with suppress(ProviderError):
+        return await provider.shows(call) is False
+    return False

@@ -1,0 +1,70 @@
+"""What a worker does before it buys for the first time: find out whether its database is an older copy.
+
+A backup that was put back, or a standby that took over, does not know of what was bought since. The provider's list
+does: the marker of each prediction names our installation, its job and its call. What the ledger lacks is written
+into it, and the job goes on with that instead of buying again.
+"""
+
+import structlog
+
+from mediagen.db.engine import Connection, now_ms
+from mediagen.errors import ProviderError
+from mediagen.jobs import calls, repository, spending
+from mediagen.providers.base import Dedupe, Prediction, Provider
+from mediagen.worker.ports import Ports
+
+log = structlog.get_logger(__name__)
+
+_MARGIN_MS = 900_000
+"""How long before the newest call that the ledger knows the list is read: clocks differ."""
+
+
+def needs_recovery(provider: Provider) -> bool:
+    """Tell whether what was sold can be known from the provider alone."""
+    return provider.capabilities.dedupe is Dedupe.RECONCILE and provider.capabilities.billed
+
+
+async def recover(ports: Ports, provider: Provider) -> bool:
+    """Write what the ledger lacks into it; return False while the provider can't be asked."""
+    since = await ports.db.read(lambda c: _since(c, provider))
+    if since is None:
+        return True
+    try:
+        sold = await provider.sold(since)
+    except ProviderError as error:
+        log.warning("recovery.provider_unreachable", provider=provider.name, reason=str(error))
+        return False
+    ours = [each for each in sold.predictions if _is_ours(ports, each)]
+    found = await ports.db.transact(lambda c: _write(c, provider, ours)) if ours else 0
+    if found:
+        log.warning("recovery.found", provider=provider.name, calls=found)
+    return True
+
+
+def _since(connection: Connection, provider: Provider) -> int | None:
+    """Return from when on something may have been bought that the ledger lacks; None when no job could be concerned."""
+    oldest = spending.oldest_open(connection, provider.name)
+    if oldest is None:
+        return None
+    newest = spending.newest_taken(connection, provider.name)
+    return min(now_ms(connection), oldest if newest is None else newest) - _MARGIN_MS
+
+
+def _is_ours(ports: Ports, prediction: Prediction) -> bool:
+    return prediction.marker is not None and prediction.marker.installation == ports.marks.installation
+
+
+def _write(connection: Connection, provider: Provider, ours: list[Prediction]) -> int:
+    known = calls.known_refs(connection, provider.name, [each.ref for each in ours])
+    jobs = repository.get_many(connection, [each.marker.job for each in ours if each.marker])
+    found = 0
+    for prediction in ours:
+        marker = prediction.marker
+        job = jobs.get(marker.job) if marker else None
+        if marker is None or job is None or job.finished or prediction.ref in known:
+            continue
+        record = calls.get(connection, marker.call)
+        if record is None:
+            calls.recover(connection, job, marker.call, prediction.ref)
+            found += 1
+    return found
