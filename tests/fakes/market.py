@@ -107,7 +107,7 @@ class MarketProvider(Provider):
     def schema_of(self, model: str) -> Mapping[str, Any] | None:
         return None
 
-    async def create(self, call: Call, *, send_by: float) -> Outcome:
+    async def create(self, call: Call, *, send_by: float, may_send: MaySend = always) -> Outcome:
         if self._market.clock.monotonic() > send_by:
             return Rejected(reason=RejectReason.UNREACHABLE, message="too late")
         luck = self._chance.random()

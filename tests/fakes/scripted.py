@@ -39,7 +39,7 @@ class ScriptedProvider(Provider):
         self, *, dedupe: Dedupe = Dedupe.RECONCILE, billed: bool = True, synchronous: bool = False
     ) -> None:
         self.capabilities = Capabilities(
-            dedupe=dedupe, billed=billed, synchronous=synchronous, creates_per_s=1000
+            dedupe=dedupe, billed=billed, synchronous=synchronous, creates_per_s=1000, retention_s=600.0
         )
         self.script: deque[Outcome] = deque()
         self.creates: list[Call] = []

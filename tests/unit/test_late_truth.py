@@ -1,14 +1,12 @@
 """What a webhook tells while a step is at work is neither lost nor in the way; what was paid for is fetched again."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from mediagen.errors import FetchError
 from mediagen.jobs import calls
 from mediagen.jobs.states import CallState, JobState
-from mediagen.providers.base import Call, Prediction, Unknown
-from mediagen.worker.store import INVALID_TRIES
+from mediagen.providers.base import Call, Findings, Prediction, Unknown
+from mediagen.worker.store import EMPTY_TRIES
 from tests.unit.conftest import Engine
 
 
@@ -22,7 +20,7 @@ async def told_by_webhook(engine: Engine, call: Call) -> Prediction:
 async def test_a_webhook_that_comes_before_the_lost_answer_is_believed_at_once(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def create(call: Call, *, send_by: float) -> Unknown:
+    async def create(call: Call, *, send_by: float, **_: object) -> Unknown:
         await told_by_webhook(engine, call)
         return Unknown(message="502")
 
@@ -39,11 +37,11 @@ async def test_a_webhook_that_comes_during_the_second_look_keeps_the_call_from_b
 ) -> None:
     looks: list[str] = []
 
-    async def find(call: Call) -> Sequence[Prediction]:
+    async def find(call: Call) -> Findings:
         looks.append(call.id)
         if len(looks) == 2:
             await told_by_webhook(engine, call)
-        return []
+        return Findings()
 
     engine.provider.script.append(Unknown(message="502"))
     monkeypatch.setattr(engine.provider, "find", find)
@@ -70,7 +68,7 @@ async def test_an_output_that_arrives_empty_is_fetched_again(
 
 
 async def test_an_output_that_stays_empty_is_given_up_and_not_bought_again(engine: Engine) -> None:
-    engine.provider.bytes.extend([b""] * INVALID_TRIES)
+    engine.provider.bytes.extend([b""] * EMPTY_TRIES)
     job_id = await engine.submit()
     await engine.work()
     engine.provider.end()

@@ -43,7 +43,7 @@ async def test_the_intent_is_durable_before_anything_is_sent(engine: Engine) -> 
     seen: list[CallState] = []
     create = engine.provider.create
 
-    async def spying(call, *, send_by):  # type: ignore[no-untyped-def]
+    async def spying(call, *, send_by, **_):  # type: ignore[no-untyped-def]
         record = await engine.db.read(lambda c: calls.get(c, call.id))
         assert record is not None
         seen.append(record.state)
@@ -61,7 +61,7 @@ async def test_a_worker_that_dies_before_the_answer_leads_to_a_search_and_no_sec
     job_id = await engine.submit()
     [job] = await engine.claim("dying")
 
-    async def die(call, *, send_by):  # type: ignore[no-untyped-def]
+    async def die(call, *, send_by, **_):  # type: ignore[no-untyped-def]
         engine.provider.found = [engine.provider.run(call)]
         engine.provider.creates.append(call)
         raise KeyboardInterrupt
@@ -230,7 +230,7 @@ async def test_a_cancel_that_comes_while_the_create_is_held_open_cancels(engine:
     engine.use(ScriptedProvider(dedupe=Dedupe.KEY, billed=False, synchronous=True))
     job_id = await engine.submit()
 
-    async def canceled_meanwhile(call, *, send_by):  # type: ignore[no-untyped-def]
+    async def canceled_meanwhile(call, *, send_by, **_):  # type: ignore[no-untyped-def]
         await engine.jobs.cancel(job_id)
         return Accepted(prediction=Prediction(ref=call.id, status=PredictionStatus.CANCELED))
 
@@ -242,7 +242,7 @@ async def test_a_cancel_that_comes_while_the_create_is_held_open_cancels(engine:
 async def test_a_cancel_that_comes_while_the_create_is_refused_cancels(engine: Engine) -> None:
     job_id = await engine.submit()
 
-    async def refused_meanwhile(call, *, send_by):  # type: ignore[no-untyped-def]
+    async def refused_meanwhile(call, *, send_by, **_):  # type: ignore[no-untyped-def]
         await engine.jobs.cancel(job_id)
         return Rejected(reason=RejectReason.UNAUTHORIZED, message="no credit")
 
@@ -290,7 +290,7 @@ async def test_a_late_worker_is_fenced_off_but_its_fact_is_kept(engine: Engine) 
     job_id = await engine.submit()
     [job] = await engine.claim("slow")
 
-    async def sleep_through_the_lease(call, *, send_by):  # type: ignore[no-untyped-def]
+    async def sleep_through_the_lease(call, *, send_by, **_):  # type: ignore[no-untyped-def]
         engine.provider.creates.append(call)
         prediction = engine.provider.run(call)
         engine.clock.advance(31)
@@ -313,7 +313,7 @@ async def test_a_late_opinion_is_not_written(engine: Engine) -> None:
     await engine.submit()
     [job] = await engine.claim("slow")
 
-    async def lose_the_answer_late(call, *, send_by):  # type: ignore[no-untyped-def]
+    async def lose_the_answer_late(call, *, send_by, **_):  # type: ignore[no-untyped-def]
         engine.clock.advance(31)
         await engine.claim("other")
         return Unknown(message="timeout")
@@ -338,7 +338,7 @@ async def test_a_worker_that_reconciles_late_does_not_send_the_call_of_another(e
     engine.clock.advance(10)
     create = engine.provider.create
 
-    async def wake_the_late_one(call, *, send_by):  # type: ignore[no-untyped-def]
+    async def wake_the_late_one(call, *, send_by, **_):  # type: ignore[no-untyped-def]
         engine.provider.create = create  # type: ignore[method-assign]
         with pytest.raises(LeaseLost):
             await steps.run(engine.ports, late)

@@ -15,7 +15,7 @@ from mediagen.providers.base import (
     PredictionStatus,
 )
 from mediagen.worker import steps
-from mediagen.worker.store import INVALID_TRIES
+from mediagen.worker.store import EMPTY_TRIES
 from tests.fakes.scripted import PNG, ScriptedProvider
 from tests.unit.conftest import Engine
 
@@ -41,7 +41,7 @@ async def test_an_output_that_may_not_be_fetched_fails_the_job_at_once(engine: E
 
 
 async def test_a_cut_off_output_is_fetched_some_times_then_named_invalid(engine: Engine) -> None:
-    engine.provider.bytes.extend([PNG[:-12]] * INVALID_TRIES)
+    engine.provider.bytes.extend([PNG[:-12]] * EMPTY_TRIES)
     job_id = await engine.submit()
     await engine.work()
     engine.provider.end()
