@@ -19,6 +19,7 @@ from mediagen.providers.base import (
     PredictionStatus,
     Provider,
     ProviderContext,
+    Sold,
 )
 from mediagen.safefetch import Download
 
@@ -41,6 +42,7 @@ class ScriptedProvider(Provider):
         self.predictions: dict[str, Prediction] = {}
         self.found: list[Prediction] = []
         self.failing: deque[ProviderError] = deque()
+        self.listed = Sold(predictions=())  # what its list says beside the predictions
         self.bytes: deque[bytes | FetchError] = deque()
 
     @classmethod
@@ -93,10 +95,11 @@ class ScriptedProvider(Provider):
             raise self.failing.popleft()
         return list(self.found)
 
-    async def sold(self, since_ms: int) -> Sequence[Prediction]:
+    async def sold(self, since_ms: int) -> Sold:
         if self.failing:
             raise self.failing.popleft()
-        return [each for each in self.predictions.values() if (each.created_at_ms or since_ms) >= since_ms]
+        since = [each for each in self.predictions.values() if (each.created_at_ms or since_ms) >= since_ms]
+        return replace(self.listed, predictions=since)
 
     @asynccontextmanager
     async def open(self, output: Output) -> AsyncIterator[Download]:

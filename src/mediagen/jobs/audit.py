@@ -5,9 +5,10 @@ is old enough to be shown there; a prediction is an orphan only if the ledger st
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mediagen.db.engine import Connection, Database, now_ms
+from mediagen.errors import ProviderError
 from mediagen.jobs import calls
 from mediagen.jobs.calls import SEND_WITHIN_MS
 from mediagen.jobs.model import CallRecord
@@ -29,6 +30,7 @@ class Audit:
     missing: Sequence[CallRecord]  # in the ledger, and not in the list
     bought_twice: Sequence[Sequence[CallRecord]]  # the calls of each job that was bought again without need
     undecided: Sequence[Prediction]  # as yet unknown, but perhaps one of the calls whose answer is still out
+    unreadable: int = 0  # entries of the list that could not be read, and may be anybody's
 
     @property
     def clean(self) -> bool:
@@ -38,7 +40,8 @@ class Audit:
 async def audit(db: Database, provider: Provider, *, last_ms: int, grace_s: float) -> Audit:
     """Compare what was sold in the last `last_ms` with the ledger; calls younger than the grace are not missed.
 
-    Raises `ProviderError` when the provider can't list what it sold, or not all of it.
+    Raises `ProviderError` when the provider can't list what it sold, or not all of it. An entry that can't be read
+    is counted, and may be a call that seems to be missing.
     """
 
     def look(connection: Connection) -> tuple[int, list[CallRecord]]:
@@ -47,12 +50,19 @@ async def audit(db: Database, provider: Provider, *, last_ms: int, grace_s: floa
 
     now, charged = await db.read(look)
     listed = await provider.sold(now - last_ms - SKEW_MS)
-    shown, shown_by = {each.ref for each in listed}, now - SEND_WITHIN_MS - int(grace_s * 1000)
+    if not listed.whole:
+        raise ProviderError(listed.why)
+    shown, shown_by = {each.ref for each in listed.predictions}, now - SEND_WITHIN_MS - int(grace_s * 1000)
     missing = [call for call in charged if call.created_at < shown_by and call.provider_ref not in shown]
-    sold = [each for each in listed if each.created_at_ms is None or each.created_at_ms >= now - last_ms]
-    return await db.read(
+    sold = [
+        each
+        for each in listed.predictions
+        if each.created_at_ms is None or each.created_at_ms >= now - last_ms
+    ]
+    found = await db.read(
         lambda connection: _compare(connection, provider.name, now - last_ms, sold, charged, missing)
     )
+    return replace(found, unreadable=listed.unreadable)
 
 
 def _compare(

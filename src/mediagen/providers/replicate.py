@@ -32,6 +32,7 @@ from mediagen.providers.base import (
     ProviderContext,
     Rejected,
     RejectReason,
+    Sold,
     Unknown,
 )
 from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, path_of
@@ -336,12 +337,13 @@ class ReplicateProvider(Provider):
         found = await self._list.search(call.created_at_ms - SKEW_MS, FIND_PAGES, match)
         return sorted(found, key=lambda prediction: prediction.call_id is None)
 
-    async def sold(self, since_ms: int) -> Sequence[Prediction]:
-        return [
+    async def sold(self, since_ms: int) -> Sold:
+        predictions = [
             replace(each.prediction, call_id=next(iter(each.calls)) if len(each.calls) == 1 else None)
             async for each in self._list.since(since_ms, SOLD_PAGES)
             if each.prediction.created_at_ms is None or each.prediction.created_at_ms >= since_ms
         ]
+        return Sold(predictions=predictions)
 
     async def _ask_for_page(self, query: Mapping[str, str]) -> Any:
         return await self._http.read("GET", "/v1/predictions", params=query)
