@@ -19,6 +19,7 @@ from yarl import URL
 
 from mediagen.addresses import parse_url
 from mediagen.errors import FetchBlocked, InvalidRequest, PredictionGone, ProviderError
+from mediagen.providers.answers import Answer
 from mediagen.providers.base import (
     Accepted,
     Call,
@@ -35,7 +36,7 @@ from mediagen.providers.base import (
     Sold,
     Unknown,
 )
-from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, path_of
+from mediagen.providers.http import Ambiguous, NotSent, ProviderHTTP, path_of
 from mediagen.providers.listing import Listed, PredictionList
 from mediagen.providers.predictions import (
     is_moderation,
