@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import sys
 import time
 from abc import ABC, abstractmethod
 
@@ -18,7 +19,10 @@ class Clock(ABC):
 
     @abstractmethod
     def monotonic(self) -> float:
-        """Return seconds that never go back; only differences mean something, and only in this process."""
+        """Return seconds that never go back, counted in a suspend too where the machine can.
+
+        Only differences mean something, and only in this process. It is not the time of the event loop.
+        """
 
     @abstractmethod
     async def sleep(self, seconds: float) -> None:
@@ -37,6 +41,19 @@ class Clock(ABC):
         """Return a random number in [0, 1), for jitter."""
 
 
+def _clock_that_counts_sleep() -> int | None:
+    """Return the machine's clock that goes on while it is suspended, which `time.monotonic` may not; None for none.
+
+    A laptop that sleeps between an intent and its send would else still take the send to be in time.
+    """
+    if sys.platform == "darwin":
+        return time.CLOCK_MONOTONIC
+    return getattr(time, "CLOCK_BOOTTIME", None)
+
+
+_COUNTS_SLEEP = _clock_that_counts_sleep()
+
+
 class SystemClock(Clock):
     """The machine's own time and randomness."""
 
@@ -44,7 +61,7 @@ class SystemClock(Clock):
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.monotonic() if _COUNTS_SLEEP is None else time.clock_gettime(_COUNTS_SLEEP)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

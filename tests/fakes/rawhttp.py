@@ -17,6 +17,7 @@ class RawServer:
     def __init__(self, behave: Behave) -> None:
         self._behave = behave
         self.connections = 0
+        self.connected = asyncio.Event()
         self.requests: list[bytes] = []
         self.ends: asyncio.Queue[str] = asyncio.Queue()
         self.port = 0
@@ -27,6 +28,7 @@ class RawServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.connected.set()
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(

@@ -45,12 +45,11 @@ class ScriptedProvider(Provider):
         self.creates: list[Call] = []
         self.canceled: list[str] = []
         self.predictions: dict[str, Prediction] = {}
-        self.found: list[
-            Prediction
-        ] = []  # in the list: those that name the call, and others that are like it
+        self.found: list[Prediction] = []  # in its list: those that name the call, and those like it
         self.sees = Findings()  # what else the list shows
         self.shown: bool | None = None  # whether the list has an accepted call
         self.failing: deque[ProviderError] = deque()
+        self.listed = Sold(predictions=())  # what its list says beside the predictions
         self.bytes: deque[bytes | FetchError] = deque()
 
     @classmethod
@@ -112,8 +111,8 @@ class ScriptedProvider(Provider):
     async def sold(self, since_ms: int) -> Sold:
         if self.failing:
             raise self.failing.popleft()
-        made = self.predictions.values()
-        return Sold(predictions=[each for each in made if (each.created_at_ms or since_ms) >= since_ms])
+        since = [each for each in self.predictions.values() if (each.created_at_ms or since_ms) >= since_ms]
+        return replace(self.listed, predictions=since)
 
     @asynccontextmanager
     async def open(self, output: Output) -> AsyncIterator[Download]:

@@ -7,7 +7,7 @@ from mediagen.jobs import calls
 from mediagen.jobs.audit import Audit, audit
 from mediagen.jobs.calls import Acceptance
 from mediagen.jobs.states import CallState
-from mediagen.providers.base import Call, Dedupe, PredictionStatus, Unknown
+from mediagen.providers.base import Call, Dedupe, PredictionStatus, Sold, Unknown
 from tests.fakes.scripted import ScriptedProvider
 from tests.unit.conftest import Engine
 
@@ -144,6 +144,20 @@ async def test_nothing_is_concluded_when_the_list_can_not_be_had(engine: Engine)
     engine.provider.failing.append(ProviderError("502"))
     with pytest.raises(ProviderError):
         await audited(engine)
+
+
+async def test_nothing_is_concluded_from_a_part_of_the_list(engine: Engine) -> None:
+    engine.provider.listed = Sold(predictions=(), why="5 pages of it don't go back far enough")
+    with pytest.raises(ProviderError, match="far enough"):
+        await audited(engine)
+
+
+async def test_entries_that_can_not_be_read_are_counted_and_end_nothing(engine: Engine) -> None:
+    engine.provider.listed = Sold(predictions=(), unreadable=2)
+    await engine.submit()
+    await engine.work()
+    found = await audited(engine)
+    assert (found.sold, found.unreadable, found.clean) == (1, 2, True)
 
 
 async def test_thousands_of_predictions_are_compared(engine: Engine) -> None:

@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from mediagen.errors import InvalidRequest, PredictionGone, ProviderError
-from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, paid_socket
+from mediagen.providers.answers import Answer
+from mediagen.providers.http import Ambiguous, NotSent, ProviderHTTP, paid_socket
 from tests.fakes.handclock import HandClock
 from tests.fakes.rawhttp import (
     Behave,

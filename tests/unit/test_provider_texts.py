@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mediagen.providers.http import Answer, ProviderHTTP, parse_json, path_of
+from mediagen.providers.answers import Answer
+from mediagen.providers.http import ProviderHTTP, path_of
 from tests.fakes.handclock import HandClock
 
 
@@ -75,15 +76,3 @@ def test_a_path_segment_can_not_leave_its_place() -> None:
 def test_a_segment_that_moves_through_paths_is_refused(segment: str) -> None:
     with pytest.raises(ValueError, match="no part of a path"):
         path_of("v1", segment)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[NaN]", b"[-Infinity]", b"\xff", b"[" * 200_000, b"[" * 101 + b"]" * 101, b"9" * 5000],
-)
-def test_what_is_no_usable_json_parses_to_none(body: bytes) -> None:
-    assert parse_json(body) is None
-
-
-def test_json_nested_a_hundred_deep_is_read() -> None:
-    assert parse_json(b"[" * 99 + b"]" * 99) is not None

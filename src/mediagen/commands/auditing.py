@@ -97,6 +97,7 @@ def shown(found: Audit) -> Json:
             for calls in found.bought_twice
         ],
         "undecided": [each.ref for each in found.undecided],
+        "unreadable": found.unreadable,
     }
 
 
@@ -138,6 +139,10 @@ def _findings(found: Audit) -> Iterator[Text]:
             f"{len(found.undecided)} more may belong to calls whose answer is still out: "
             "look again when those jobs have moved on",
             "yellow",
+        )
+    if found.unreadable:
+        yield Text(
+            f"{found.unreadable} more in the provider's list can't be read, and may be anybody's", "yellow"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mediagen.db.engine import Connection, Database, now_ms
+from mediagen.errors import ProviderError
 from mediagen.jobs import calls, spending, traits
 from mediagen.jobs.calls import SEND_WITHIN_MS
 from mediagen.jobs.model import CallRecord
@@ -41,7 +42,8 @@ class Audit:
 async def audit(db: Database, provider: Provider, *, last_ms: int, grace_s: float) -> Audit:
     """Compare what was sold in the last `last_ms` with the ledger; calls younger than the grace are not missed.
 
-    Raises `ProviderError` when the provider can't list what it sold, or not all of it.
+    Raises `ProviderError` when the provider can't list what it sold, or not all of it. An entry that can't be read
+    is counted, and may be a call that seems to be missing.
     """
 
     def look(connection: Connection) -> tuple[int, list[CallRecord]]:
@@ -50,6 +52,8 @@ async def audit(db: Database, provider: Provider, *, last_ms: int, grace_s: floa
 
     now, charged = await db.read(look)
     listed = await provider.sold(now - last_ms - SKEW_MS)
+    if not listed.whole:
+        raise ProviderError(listed.why)
     shown, shown_by = {each.ref for each in listed.predictions}, now - SEND_WITHIN_MS - int(grace_s * 1000)
     found = _Found(
         sold=[each for each in listed.predictions if _is_in_time(each, now - last_ms)],

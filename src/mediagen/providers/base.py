@@ -155,6 +155,18 @@ async def always() -> bool:
     return True
 
 
+TAKEN_OVER = "another worker took over"
+"""Why a call is not sent that may not be sent any more."""
+
+
+async def agrees(may_send: MaySend) -> bool:
+    """Ask; a question that fails is a no."""
+    try:
+        return await may_send()
+    except Exception:  # noqa: BLE001  whatever it is, nothing proves that the call is still ours
+        return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     """What a provider's list shows of one call whose answer was lost."""
@@ -175,10 +187,15 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True)
 class Sold:
-    """What a provider sold since a time."""
+    """What a provider's list shows as bought with our credentials."""
 
-    predictions: Sequence[Prediction]
-    unreadable: int = 0  # entries of its list that can't be read
+    predictions: Sequence[Prediction]  # newest first
+    unreadable: int = 0  # entries of that time, or of none, that are no predictions
+    why: str = ""  # what kept the list from being read back to the time in question; empty when it was
+
+    @property
+    def whole(self) -> bool:
+        return not self.why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +230,9 @@ class Provider(ABC):
 
     connect_with: ClassVar[str] = ""
     """The setting that configures it, to be named where it is missing; empty when there is none."""
+
+    outputs_with: ClassVar[str] = ""
+    """The setting that lists hosts of one's own that outputs may be fetched from; empty when there is none."""
 
     fallback: ClassVar[bool] = False
     """Whether it only serves, by default, where no other provider is configured."""
@@ -312,9 +332,10 @@ class Provider(ABC):
         raise ProviderError(f"{self.name} can't list predictions")
 
     async def sold(self, since_ms: int) -> Sold:
-        """Return what was bought with our credentials since then, by whomever, newest first.
+        """Return every prediction that was bought with our credentials since then, by whomever, newest first.
 
-        `marker` says whose a prediction is. Raises `ProviderError` rather than return a part of them.
+        `call_id` is the call that a prediction names, known to us or not, and `marker` says whose it is. What
+        can't be read is counted. Raises `ProviderError` when the list can't be had.
         """
         raise ProviderError(f"{self.name} can't list predictions")
 

@@ -24,6 +24,7 @@ from yarl import URL
 
 from mediagen.addresses import parse_url
 from mediagen.errors import FetchBlocked, FetchError, InvalidRequest, ProviderError
+from mediagen.providers.answers import Answer
 from mediagen.providers.base import (
     Accepted,
     Call,
@@ -40,7 +41,7 @@ from mediagen.providers.base import (
     RejectReason,
     Unknown,
 )
-from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, path_of
+from mediagen.providers.http import Ambiguous, NotSent, ProviderHTTP, path_of
 from mediagen.providers.predictions import read_prediction, text_of
 from mediagen.providers.schemas import input_schema
 from mediagen.settings import ENV_CONFIG, load

@@ -5,13 +5,14 @@ left, `Answer` when a whole HTTP answer came back, `Ambiguous` for everything be
 depend on which error was raised, but on whether the first byte was released to the socket.
 """
 
+import asyncio
 import io
 import json as jsonlib
-import math
 import re
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -24,11 +25,16 @@ from yarl import URL
 
 from mediagen import __version__
 from mediagen.clock import Clock
-from mediagen.errors import InvalidRequest, PredictionGone, ProviderError
+from mediagen.errors import InvalidRequest, PredictionGone, ProviderError, Unreadable
+from mediagen.providers.answers import Answer, number_of, parse_json, said_in
+from mediagen.providers.base import TAKEN_OVER, MaySend, agrees, always
+from mediagen.providers.clocks import ServerClock
 
-MAX_ANSWER_BYTES = 16 * 1024**2
+MAX_ANSWER_BYTES = 16 * 1024**2  # of a paid request
+MAX_READ_BYTES = 64 * 1024**2  # of a free one: lists with pictures in them come to tens of megabytes
+LARGE_BYTES = 1024**2  # from here on JSON is parsed in a thread, and few answers at a time are read
 MAX_TEXT = 500  # characters of a provider's text that are kept
-MAX_DEPTH = 100  # nesting of JSON that is read; Python's own limit lies near 1,000
+MAX_RAW = 2000  # characters that are kept of an answer that can't be read
 MAX_PAUSE_S = 3600.0  # the longest pause that a provider may ask for
 
 _CONTROL = re.compile(  # control characters, lone surrogates, invisible and direction-changing characters
@@ -38,20 +44,6 @@ _RESETS_IN = re.compile(r"resets? in ~?\s*(\d{1,6}(?:\.\d{1,3})?)\s*(ms|s|m|h)?"
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)  # asyncio's timeouts are OSErrors
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A whole HTTP answer of any status. `json` is its parsed body, None when that is no JSON."""
-
-    status: int
-    headers: Mapping[str, str]  # names in any case
-    body: bytes
-    json: Any = None
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +64,25 @@ class _Stopped(Exception):
     """Ends a send from inside aiohttp, by a name that its retry loop does not know."""
 
 
+class _TooLong(ValueError):
+    """The answer is over the cap."""
+
+    def __init__(self, most: int, beginning: bytes) -> None:
+        super().__init__(f"the answer has more than {most} bytes")
+        self.beginning = beginning
+
+
 class _Sending:
     """One paid request on its way: decides at the last moment whether it leaves, and remembers it."""
 
-    def __init__(self, clock: Clock, send_by: float) -> None:
+    def __init__(self, clock: Clock, send_by: float, may_send: MaySend) -> None:
         self._clock = clock
         self._send_by = send_by
+        self._may_send = may_send
+        self._refusal = ""
         self._over = False
         self.released = False
+        self.sent_at = clock.monotonic()
 
     @property
     def time_left_s(self) -> float:
@@ -94,24 +97,37 @@ class _Sending:
         except _FAILURES as error:
             raise _Stopped(_why(error)) from error
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Let the first byte go, or raise. Later chunks of the same body pass."""
-        if self._over or (not self.released and self.time_left_s < 0):
+        if self.released and not self._over:
+            return
+        if not self._over and not await self._is_ours():
+            self._refusal = TAKEN_OVER
+            raise _Stopped(TAKEN_OVER)
+        if self._over or self.time_left_s < 0:  # last of all: to ask took time
             raise _Stopped("too late")
-        self.released = True
+        self.released, self.sent_at = True, self._clock.monotonic()
+
+    async def _is_ours(self) -> bool:
+        try:
+            async with asyncio.timeout(max(0.0, self.time_left_s)):
+                return await agrees(self._may_send)
+        except TimeoutError as error:
+            raise _Stopped("too late") from error
 
     def end(self, why: str) -> NotSent | Ambiguous:
         self._over = True
         if self.released:
             return Ambiguous(message=why)
-        return NotSent(message="not sent: it was too late" if self.time_left_s < 0 else f"not sent: {why}")
+        late = "it was too late" if self.time_left_s < 0 else why
+        return NotSent(message=f"not sent: {self._refusal or late}")
 
 
 async def _before_chunk(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestChunkSentParams
 ) -> None:
     # Runs when the connection stands and before headers and body, which are written together, go out.
-    context.trace_request_ctx.release()
+    await context.trace_request_ctx.release()
 
 
 def paid_socket(address: aiohttp.AddrInfoType) -> socket.socket:
@@ -132,7 +148,8 @@ class ProviderHTTP:
     """One provider's HTTP address. Never uses a proxy, follows no redirect, keeps no cookie.
 
     `headers` go with every request; each word of them that is long enough to be a token is cut out of all
-    texts that come back. Connections open at the first request and belong to that event loop.
+    texts that come back. Connections open at the first request and belong to that event loop. `server_clock`
+    listens to every answer.
     """
 
     def __init__(
@@ -142,6 +159,7 @@ class ProviderHTTP:
         clock: Clock,
         headers: Mapping[str, str] | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        max_read_bytes: int = MAX_READ_BYTES,
         connect_timeout_s: float = 10.0,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -149,6 +167,9 @@ class ProviderHTTP:
         self._headers = dict(headers or {})
         self._secrets = [word for value in self._headers.values() for word in value.split() if len(word) >= 8]
         self._max_answer_bytes = max_answer_bytes
+        self._max_read_bytes = max_read_bytes
+        self._large = asyncio.Semaphore(2)  # bounds the memory that large answers take
+        self.server_clock = ServerClock(clock)
         self._connect_timeout_s = connect_timeout_s
         self._paid: aiohttp.ClientSession | None = None
         self._free: aiohttp.ClientSession | None = None
@@ -162,15 +183,16 @@ class ProviderHTTP:
         headers: Mapping[str, str] | None = None,
         send_by: float,
         timeout_s: float,
+        may_send: MaySend = always,
     ) -> Answer | NotSent | Ambiguous:
         """Send one paid request on a connection of its own, at most once, and say what is known of it.
 
-        The clock is read when the connection stands, right before the first byte: after `send_by` (by
-        `Clock.monotonic`) nothing is sent. `timeout_s` bounds all of it. Raises only `InvalidRequest`, when
-        `json` can't be written as JSON.
+        When the connection stands, right before the first byte, `may_send` is asked and then the clock is read:
+        without its yes, and after `send_by` (by `Clock.monotonic`), nothing is sent. `timeout_s` bounds all of it.
+        Raises only `InvalidRequest`, when `json` can't be written as JSON.
         """
         body = io.BytesIO(_encode(json))  # aiohttp writes large bytes in one go, a file in pieces
-        sending = _Sending(self._clock, send_by)
+        sending = _Sending(self._clock, send_by, may_send)
         if sending.time_left_s <= 0:
             return sending.end("too late")
         self._paid = self._paid or self._new_session(paid=True)
@@ -187,7 +209,8 @@ class ProviderHTTP:
                 middlewares=(sending.once,),
                 trace_request_ctx=sending,
             ) as response:
-                return await self._answer(response)
+                self._hear(response, sending.sent_at)
+                return await self._answer(response, self._max_answer_bytes, paid=True)
         except (*_FAILURES, _Stopped) as error:
             return sending.end(self.clean(_why(error)))
 
@@ -203,10 +226,11 @@ class ProviderHTTP:
     ) -> Answer:
         """Send one free request and return the whole answer, whatever its status.
 
-        Raises `ProviderError` when none came.
+        Raises `ProviderError` when none came, and `Unreadable` for one over the cap.
         """
         body = None if json is None else io.BytesIO(_encode(json))
         self._free = self._free or self._new_session(paid=False)
+        sent_at = self._clock.monotonic()
         try:
             async with self._free.request(
                 method,
@@ -216,7 +240,10 @@ class ProviderHTTP:
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=self._connect_timeout_s),
                 allow_redirects=False,
             ) as response:
-                return await self._answer(response)
+                self._hear(response, sent_at)
+                return await self._answer(response, self._max_read_bytes)
+        except _TooLong as error:
+            raise self.unreadable(f"{method} {path}: {error}", error.beginning) from error
         except _FAILURES as error:
             raise ProviderError(self.clean(f"{method} {path}: {_why(error)}")) from error
 
@@ -232,8 +259,9 @@ class ProviderHTTP:
     ) -> Any:
         """Send one free request and return the JSON of its 2xx answer; None for an empty one.
 
-        Raises `PredictionGone` for 404 and 410, and `ProviderError` (with the pause that the provider asked
-        for) for every other status, a lost connection, and an answer that is no JSON.
+        Raises `PredictionGone` for 410 and for a 404 in the provider's own words, `Unreadable` for a 2xx answer
+        that is no JSON, and `ProviderError` (with the pause that the provider asked for) for every other status
+        and a lost connection.
         """
         answer = await self.exchange(
             method, path, params=params, json=json, headers=headers, timeout_s=timeout_s
@@ -241,19 +269,25 @@ class ProviderHTTP:
         if not answer.ok:
             raise self.refused(f"{method} {path}", answer)
         if answer.body and answer.json is None:
-            raise ProviderError(f"{method} {path}: the answer is no JSON")
+            raise self.unreadable(f"{method} {path}: the answer is no JSON", answer.body)
         return answer.json
 
     def refused(self, what: str, answer: Answer) -> ProviderError:
         """Return the error that says why the provider did not do `what`."""
         message = self.clean(f"{what}: HTTP {answer.status}: {self.problem(answer)}")
-        if answer.status in (404, 410):
-            return PredictionGone(message)
+        if answer.status == 410 or (answer.status == 404 and answer.own):
+            return PredictionGone(message, sure=answer.status == 410)
         return ProviderError(message, retry_after_s=self.retry_after_s(answer))
+
+    def unreadable(self, what: str, body: bytes) -> Unreadable:
+        """Return the error that says that an answer can't be read, with its beginning."""
+        return Unreadable(
+            self.clean(what), raw=self._line(body[: 4 * MAX_RAW].decode(errors="replace"), MAX_RAW)
+        )
 
     def problem(self, answer: Answer) -> str:
         """Return the provider's own words on what is wrong, cleaned; empty when it has none."""
-        said = _said(answer.json)
+        said = said_in(answer.json)
         return self.clean(said if said is not None else answer.body[:4096].decode(errors="replace"))
 
     def retry_after_s(self, answer: Answer) -> float | None:
@@ -263,7 +297,7 @@ class ProviderHTTP:
         """
         pause = self._retry_after_header(answer.headers.get("Retry-After", "").strip())
         if pause is None and isinstance(answer.json, dict):
-            pause = _number(answer.json.get("retry_after"))
+            pause = number_of(answer.json.get("retry_after"))
         if pause is None and (found := _RESETS_IN.search(self.problem(answer))):
             pause = float(found[1]) * _UNITS_S[(found[2] or "s").lower()]
         return None if pause is None else min(max(pause, 0.0), MAX_PAUSE_S)
@@ -279,11 +313,14 @@ class ProviderHTTP:
 
     def clean(self, text: str) -> str:
         """Return a provider's text fit for logs and people: one line, 500 characters, without our token."""
-        text = text[: 8 * MAX_TEXT]
+        return self._line(text, MAX_TEXT)
+
+    def _line(self, text: str, most: int) -> str:
+        text = text[: 8 * most]
         for secret in self._secrets:
             text = text.replace(secret, "***")
         text = _CONTROL.sub(" ", text).strip()
-        return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+        return text if len(text) <= most else text[: most - 1] + "…"
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""
@@ -317,15 +354,25 @@ class ProviderHTTP:
             trace_configs=traces,
         )
 
-    async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
+    def _hear(self, response: aiohttp.ClientResponse, sent_at: float) -> None:
+        if response.headers.get("Age", "0") == "0":  # what a cache has kept tells the time of then
+            self.server_clock.heard(response.headers.get("Date", ""), sent_at, self._clock.monotonic())
+
+    async def _answer(self, response: aiohttp.ClientResponse, most: int, *, paid: bool = False) -> Answer:
         body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > self._max_answer_bytes:
-                raise ValueError(f"the answer has more than {self._max_answer_bytes} bytes")
-        return Answer(
-            status=response.status, headers=response.headers, body=bytes(body), json=parse_json(bytes(body))
-        )
+        async with AsyncExitStack() as stack:
+            async for chunk in response.content.iter_any():
+                was_large = len(body) > LARGE_BYTES
+                body += chunk
+                if len(body) > most:
+                    raise _TooLong(most, bytes(body[: 4 * MAX_RAW]))
+                if not paid and not was_large and len(body) > LARGE_BYTES:
+                    await stack.enter_async_context(self._large)
+            whole = bytes(body)
+            said = (
+                await asyncio.to_thread(parse_json, whole) if len(whole) > LARGE_BYTES else parse_json(whole)
+            )
+        return Answer(status=response.status, headers=response.headers, body=whole, json=said)
 
 
 def path_of(*segments: str) -> str:
@@ -336,56 +383,11 @@ def path_of(*segments: str) -> str:
     return "".join("/" + quote(segment, safe="") for segment in segments)
 
 
-def parse_json(body: bytes) -> Any:
-    """Return the parsed JSON, or None when it is none, nested deeper than 100, or holds NaN or Infinity."""
-    try:
-        value = jsonlib.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return None
-    return value if _is_shallow(value) else None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _is_shallow(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return True
-    return False
-
-
 def _encode(value: Any) -> bytes:
     try:
         return jsonlib.dumps(value, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"the input can't be written as JSON: {error}") from error
-
-
-def _said(problem: Any) -> str | None:
-    """Return the most telling text of an error answer: problem details, or `{"error": {"message": ...}}`."""
-    if isinstance(problem, str):
-        return problem
-    if isinstance(problem, dict):
-        texts = (_said(problem.get(name)) for name in ("detail", "message", "msg", "error", "title"))
-        return next((text for text in texts if text), None)
-    if isinstance(problem, list):
-        return next((text for item in problem if (text := _said(item))), None)
-    return None
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e9:
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def _why(error: BaseException) -> str:

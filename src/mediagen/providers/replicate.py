@@ -19,6 +19,7 @@ from yarl import URL
 
 from mediagen.addresses import parse_url
 from mediagen.errors import FetchBlocked, InvalidRequest, PredictionGone, ProviderError
+from mediagen.providers.answers import Answer
 from mediagen.providers.base import (
     Accepted,
     Call,
@@ -32,9 +33,10 @@ from mediagen.providers.base import (
     ProviderContext,
     Rejected,
     RejectReason,
+    Sold,
     Unknown,
 )
-from mediagen.providers.http import Ambiguous, Answer, NotSent, ProviderHTTP, path_of
+from mediagen.providers.http import Ambiguous, NotSent, ProviderHTTP, path_of
 from mediagen.providers.listing import Listed, PredictionList
 from mediagen.providers.predictions import (
     is_moderation,
@@ -336,12 +338,13 @@ class ReplicateProvider(Provider):
         found = await self._list.search(call.created_at_ms - SKEW_MS, FIND_PAGES, match)
         return sorted(found, key=lambda prediction: prediction.call_id is None)
 
-    async def sold(self, since_ms: int) -> Sequence[Prediction]:
-        return [
+    async def sold(self, since_ms: int) -> Sold:
+        predictions = [
             replace(each.prediction, call_id=next(iter(each.calls)) if len(each.calls) == 1 else None)
             async for each in self._list.since(since_ms, SOLD_PAGES)
             if each.prediction.created_at_ms is None or each.prediction.created_at_ms >= since_ms
         ]
+        return Sold(predictions=predictions)
 
     async def _ask_for_page(self, query: Mapping[str, str]) -> Any:
         return await self._http.read("GET", "/v1/predictions", params=query)

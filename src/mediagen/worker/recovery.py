@@ -34,6 +34,8 @@ async def recover(ports: Ports, provider: Provider) -> bool:
     except ProviderError as error:
         log.warning("recovery.provider_unreachable", provider=provider.name, reason=str(error))
         return False
+    if not sold.whole:
+        log.warning("recovery.list_too_long", provider=provider.name, reason=sold.why)
     ours = [each for each in sold.predictions if _is_ours(ports, each)]
     found = await ports.db.transact(lambda c: _write(c, provider, ours)) if ours else 0
     if found:
