@@ -17,6 +17,7 @@ from mediagen.providers.base import (
     Call,
     Capabilities,
     Dedupe,
+    MaySend,
     Model,
     Outcome,
     Output,
@@ -27,6 +28,7 @@ from mediagen.providers.base import (
     Rejected,
     RejectReason,
     Unknown,
+    always,
 )
 from mediagen.safefetch import Download
 from tests.fakes.scripted import PNG, _once
