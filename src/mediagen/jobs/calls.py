@@ -112,8 +112,16 @@ def intend(connection: Connection, job: Job, intent: Intent, seq: int) -> CallRe
 _NOTHING_YET: dict[str, Any] = {"finished_at": None, "cost_micros": None, "error": None}
 
 
-def recover(connection: Connection, job: Job, call_id: str, provider_ref: str) -> None:
-    """Write down what was bought for the job by a call that this copy of the ledger does not hold. Idempotent."""
+UNHEARD_OF = "It was found at the provider; this copy of the database did not know of it"
+
+
+def recover(
+    connection: Connection, job: Job, call_id: str, provider_ref: str, *, why: str = UNHEARD_OF
+) -> None:
+    """Write down what was bought for the job by a call that this ledger does not hold. Idempotent.
+
+    The job goes on with it as soon as it would buy.
+    """
     if get(connection, call_id) is not None or known_refs(connection, job.provider, [provider_ref]):
         return
     now = now_ms(connection)
@@ -128,7 +136,7 @@ def recover(connection: Connection, job: Job, call_id: str, provider_ref: str) -
         "created_at": now,
         "send_by": now,
         "deadline_at": now,
-        "error": "It was found at the provider; this copy of the database did not know of it",
+        "error": why,
         "marked": True,
         "due_at": now,
     }
