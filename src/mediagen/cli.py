@@ -108,7 +108,11 @@ def generate(
     """Submit a job, wait for it and save its files; the last line on stdout is the path."""
     from mediagen.commands.parameters import parameter
 
-    request = {"prompt": prompt, "model": model, "parameters": dict(map(parameter, parameters or ()))}
+    request: dict[str, Any] = {
+        "prompt": prompt,
+        "model": model,
+        "parameters": dict(map(parameter, parameters or ())),
+    }
     request |= {} if timeout is None else {"timeout_s": timeout}
     if not wait and (output or force):
         raise InvalidRequest("--no-wait saves nothing; leave -o and --force out, or wait for the job")
