@@ -127,15 +127,15 @@ class FakeReplicate(Book):
         times = self._times[str(given.get("prompt"))]
         self.clock.creates += 1
         await asyncio.sleep(switches.answer_delay_s)
+        owner, name = request.match_info.get("owner", "acme"), request.match_info.get("name", "model")
+        self._others_buy(f"{owner}/{name}", given, self.switches.others_each)
         if times <= switches.lost_times or switches.lost_times < 0:
             gateway.drop(request)
             return web.Response()
-        owner, name = request.match_info.get("owner", "acme"), request.match_info.get("name", "model")
         refusal = _refusal(switches, times, owner, body)
         if refusal is not None:
             return refusal
         kept = self._buy(f"{owner}/{name}", request, body, switches)
-        self._others_buy(kept)
         await self.tell()
         has_fault = switches.after_accept and not 0 <= switches.after_times < times
         return await self._answer(request, kept, switches.after_accept if has_fault else "")

@@ -111,22 +111,23 @@ class Book:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _others_buy(self, ours: Kept, count: int = -1) -> None:
+    def _others_buy(self, model: str, ours: Any, count: int) -> None:
+        """Let others buy so many, alike or not to what we ask for."""
         switches = self.switches
-        for _ in range(switches.others_each if count < 0 else count):
-            given = {name: value for name, value in ours.input.items() if name != "fake"}
+        for _ in range(count):
+            given = {name: value for name, value in dict(ours).items() if name != "fake"}
             if switches.others_prompt != "same":
                 given["prompt"] = f"somebody's {secrets.token_hex(4)}"
             webhook = switches.others_webhook.replace("{id}", str(uuid.uuid4()))
-            self.buy_as_another(ours.model, given, webhook or None)
+            self.buy_as_another(model, given, webhook or None)
 
     async def _others(self) -> None:
         """Let others buy all the time, at the rate of the moment."""
         while True:
-            rate, ours = self.switches.others_per_s, self.sold
+            rate, sold = self.switches.others_per_s, self.sold
             await asyncio.sleep(1 / rate if rate else _RATE_LOOK_S)
-            if rate and ours:
-                self._others_buy(ours[-1], 1)
+            if rate and sold:
+                self._others_buy(sold[-1].model, sold[-1].input, 1)
 
     # --- a prediction's way
 

@@ -17,6 +17,7 @@ KINDS = ("png", "gone", "truncated", "broken", "html", "page", "empty", "redirec
 """`truncated` sends half, `broken` six tenths of what was asked for, `page` says 200 and is an error page."""
 
 _BROKEN_AT = 0.6
+_BROKEN_FROM = 256  # bytes: less comes in one piece
 _RANGE = re.compile(r"bytes=(\d+)-")
 _SLICES_PER_S = 10
 
@@ -73,7 +74,7 @@ async def _send(request: web.Request, kept: Kept, kind: str, whole: bytes) -> we
         if start:
             status, body = 206, whole[start:]
             headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
-    if kind in ("truncated", "broken"):
+    if kind == "truncated" or (kind == "broken" and len(body) > _BROKEN_FROM):
         share = 0.5 if kind == "truncated" else _BROKEN_AT
         return await gateway.truncated(request, body, status=status, share=share, headers=headers)
     if switches.file_rate:

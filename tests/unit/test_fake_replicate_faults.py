@@ -378,7 +378,7 @@ async def test_others_buy_with_the_same_account(client: Client) -> None:
     switches.others_webhook = "https://elsewhere.example/hooks/{id}"
     client.fake.switches = switches
     await client.create()
-    theirs, ours = (await client.list())["results"]
+    ours, theirs = (await client.list())["results"]
     assert (theirs["input"], theirs["model"]) == (ours["input"], ours["model"])
     assert theirs["webhook"].startswith("https://elsewhere.example/hooks/")
     assert client.fake.stats()["created"] == 1
