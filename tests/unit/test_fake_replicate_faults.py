@@ -1,8 +1,6 @@
 """The fake Replicate can do all that a provider was seen to do to those who must not pay twice or lose a picture."""
 
 import asyncio
-import base64
-import gzip
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -15,58 +13,8 @@ import pytest
 
 from tests.fakes.cog_faults import CogFaults
 from tests.fakes.replicate import FakeReplicate
-from tests.fakes.replicate_data import draw
+from tests.fakes.replicate_customer import HEADERS, Client
 from tests.fakes.replicate_views import HUGE_CHARACTERS
-
-HEADERS = {"Authorization": "Bearer r8_fake", "Accept-Encoding": "identity"}
-PICTURE = draw({"prompt": "x"})
-
-
-class Client:
-    """Talks to the fake as a customer does."""
-
-    def __init__(self, fake: FakeReplicate, session: aiohttp.ClientSession) -> None:
-        self.fake = fake
-        self._session = session
-
-    async def ask(self, method: str, path: str, **options: Any) -> "tuple[int, Any, aiohttp.ClientResponse]":
-        url = path if path.startswith("http") else self.fake.url + path
-        async with self._session.request(method, url, **options) as answer:
-            body = await answer.read()
-            is_json = answer.content_type == "application/json"
-            return answer.status, await answer.json() if is_json else body, answer
-
-    async def create(
-        self, prompt: str = "x", *, webhook: str | None = None, **more: Any
-    ) -> tuple[int, dict[str, Any]]:
-        body: dict[str, Any] = {"input": {"prompt": prompt, **more}}
-        if webhook:
-            body["webhook"] = webhook
-        status, said, _ = await self.ask("POST", "/v1/models/a/b/predictions", json=body)
-        return status, said
-
-    async def made(self, prompt: str = "x", **more: Any) -> str:
-        _, said = await self.create(prompt, **more)
-        ref = str(said["id"])
-        await self.fake.ended(ref)
-        return ref
-
-    async def get(self, ref: str) -> tuple[int, Any]:
-        status, said, _ = await self.ask("GET", f"/v1/predictions/{ref}")
-        return status, said
-
-    async def list(self, query: str = "") -> Any:
-        return (await self.ask("GET", f"/v1/predictions{query}"))[1]
-
-    async def cancel(self, ref: str) -> tuple[int, Any]:
-        status, said, _ = await self.ask("POST", f"/v1/predictions/{ref}/cancel")
-        return status, said
-
-    async def file(self, ref: str, **headers: str) -> "tuple[int, bytes, aiohttp.ClientResponse]":
-        _, view = await self.get(ref)
-        return await self.ask(
-            "GET", view["output"][0], headers={k.replace("_", "-"): v for k, v in headers.items()}
-        )
 
 
 @pytest.fixture
@@ -128,7 +76,7 @@ async def test_predictions_can_be_hard_to_read(client: Client, where: str) -> No
     refs = [await client.made(kind, fake={where: kind, "latency_s": 0}) for kind in ("nan", "deep", "huge")]
     texts = []
     for ref in refs:
-        async with client._session.get(f"{client.fake.url}/v1/predictions/{ref}") as answer:
+        async with client.session.get(f"{client.fake.url}/v1/predictions/{ref}") as answer:
             texts.append(await answer.text())
     nan, deep, huge = texts
     assert "NaN" in nan
@@ -309,65 +257,6 @@ async def test_pages_repeat_themselves_are_empty_or_end_early(client: Client) ->
         walks[kind] = prompts
     assert walks.pop("repeats")[1:] == ["10", "10", "10"]
     assert walks == {"": ["21", "0"], "empty": ["21", "", "0"], "cut": ["21"]}
-
-
-# --- files
-
-
-async def test_a_file_can_be_wrong_for_some_times_and_then_right(client: Client) -> None:
-    ref = await client.made(fake={"file": "empty", "file_times": 2})
-    assert [len((await client.file(ref))[1]) for _ in range(3)] == [0, 0, len(PICTURE)]
-
-
-async def test_a_file_can_be_wrong_for_some_time(client: Client) -> None:
-    ref = await client.made(fake={"file": "page", "file_for_s": 60})
-    assert (await client.file(ref))[1].startswith(b"<html>")
-    client.fake.kept[ref].ended_at = time.monotonic() - 61
-    assert (await client.file(ref))[1] == PICTURE
-
-
-@pytest.mark.parametrize("coding", ["gzip", "aws-chunked", "utf-8"])
-async def test_a_file_can_carry_a_coding(client: Client, coding: str) -> None:
-    ref = await client.made(fake={"file_encoding": coding})
-    _, body, answer = await client.file(ref)
-    assert answer.headers["Content-Encoding"] == coding
-    assert (gzip.decompress(body) if coding == "gzip" else body) == PICTURE
-
-
-@pytest.mark.parametrize("ranges", [True, False])
-async def test_a_line_that_breaks_can_be_taken_up_again_where_ranges_are_known(
-    client: Client, ranges: bool
-) -> None:
-    ref = await client.made(fake={"file": "broken", "file_times": 1, "file_ranges": ranges})
-    with pytest.raises(aiohttp.ClientPayloadError):
-        await client.file(ref)
-    status, body, _ = await client.file(ref, Range="bytes=100-")
-    assert (status, body) == ((206, PICTURE[100:]) if ranges else (200, PICTURE))
-    assert (await client.file(ref, Range="bytes=100-", If_Range='"old"'))[0] == 200
-
-
-async def test_a_file_can_come_slowly(client: Client) -> None:
-    ref = await client.made(fake={"file_rate": 100_000})
-    _, body, _ = await client.file(ref)
-    assert body == PICTURE
-
-
-async def test_a_file_can_be_any_bytes(client: Client) -> None:
-    ref = await client.made(fake={"file_bytes": base64.b64encode(b"RIFF").decode()})
-    assert (await client.file(ref))[1] == b"RIFF"
-
-
-async def test_a_link_can_be_dead_until_it_is_asked_for_again(client: Client) -> None:
-    ref = await client.made(fake={"link_dies": True})
-    assert [(await client.file(ref))[0] for _ in range(2)] == [404, 200]
-
-
-@pytest.mark.parametrize("at", ["port", "host"])
-async def test_files_can_lie_elsewhere(client: Client, at: str) -> None:
-    ref = await client.made(fake={"file_at": at})
-    _, body, answer = await client.file(ref)
-    assert body == PICTURE
-    assert str(answer.url.origin()) != client.fake.url
 
 
 # --- others
