@@ -1,6 +1,6 @@
 """Let a provider say what proves nothing, and count what is concluded from it.
 
-    python -m proof.evidence [--scenes NAME ...] [--part evidence|finality] [--jobs N] [--long] [--list]
+    python -m proof.evidence [--scenes NAME ... | --short | --long] [--part evidence|finality] [--jobs N] [--list]
 
 Each scene is a real `mediagen serve` with waits made short, and a provider with one fault: it has another clock,
 shows inputs changed, answers for somebody else, says 404 by mistake, lists what is no prediction, and so on.
@@ -20,7 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from proof.command import finish, new_file, whole
-from proof.evidence.rows import SCENES
+from proof.evidence.rows import SCENES, SHORT, SHORT_JOBS
 from proof.evidence.scene import Scene
 from proof.evidence.verdict import Figures, judge
 from proof.evidence.world import world
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="name the scenes")
     parser.add_argument("--scenes", nargs="+", metavar="NAME", choices=SCENES, help="play these only")
+    parser.add_argument("--short", action="store_true", help="one scene of each kind, with few jobs")
     parser.add_argument("--part", choices=("evidence", "finality"), help="play one part only")
     parser.add_argument("--jobs", type=whole(2), help="jobs in each scene")
     parser.add_argument("--long", action="store_true", help="play those, too, that take minutes")
@@ -93,12 +94,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(given: argparse.Namespace) -> list[Scene]:
-    scenes = [SCENES[name] for name in given.scenes] if given.scenes else list(SCENES.values())
+    names = given.scenes or (SHORT if given.short else SCENES)
+    scenes = [SCENES[name] for name in names]
     if not given.scenes and not given.long:
         scenes = [scene for scene in scenes if not scene.takes_long]
     if given.part:
         scenes = [scene for scene in scenes if scene.part == given.part]
-    return [replace(scene, jobs=given.jobs) for scene in scenes] if given.jobs else scenes
+    jobs = given.jobs or (SHORT_JOBS if given.short else None)
+    return [replace(scene, jobs=jobs) for scene in scenes] if jobs else scenes
 
 
 def _show(found: Sequence[Figures], lines: Sequence[str]) -> None:

@@ -142,6 +142,12 @@ _FILES = (
     _file("gif-end", "a GIF without its trailer", bytes_of=odd_files.gif_without_trailer()),
     _file("wav-2gib", "a WAV whose header says 2 GiB", bytes_of=odd_files.streamed_wav()),
     _file(
+        "mp4-box", "a film with an unknown box before its index", bytes_of=odd_files.mp4_with_unknown_box()
+    ),
+    _file(
+        "avif-box", "an AVIF with a box of 2^64 bytes", bytes_of=odd_files.avif_with_huge_box(), bound_s=60.0
+    ),
+    _file(
         "png-size", "a PNG wider than 2^31, on PostgreSQL", bytes_of=odd_files.huge_png(), on_postgres=True
     ),
     _file(

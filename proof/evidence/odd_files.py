@@ -42,3 +42,21 @@ def huge_png() -> bytes:
     data[16:20] = struct.pack(">I", 2**31 + 5)
     data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
     return bytes(data)
+
+
+def _box(name: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", 8 + len(data)) + name + data
+
+
+def mp4_with_unknown_box() -> bytes:
+    """Return a film with a box before `moov` that nobody knows; players skip it."""
+    head = _box(b"ftyp", b"isom" + bytes(4) + b"isommp41")
+    return (
+        head + _box(b"beam", bytes(40)) + _box(b"moov", _box(b"mvhd", bytes(100))) + _box(b"mdat", bytes(500))
+    )
+
+
+def avif_with_huge_box() -> bytes:
+    """Return an AVIF in whose `meta` a box says, in 64 bits, that it ends far outside of every disk."""
+    huge = struct.pack(">I", 1) + b"iprp" + struct.pack(">Q", 2**64 - 16)
+    return _box(b"ftyp", b"avif" + bytes(4) + b"avifmif1") + _box(b"meta", bytes(4) + huge + bytes(64))

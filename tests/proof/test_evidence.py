@@ -8,7 +8,7 @@ import pytest
 
 from proof.evidence import absence, acts, finality, odd_files
 from proof.evidence.__main__ import play
-from proof.evidence.rows import SCENES
+from proof.evidence.rows import SCENES, SHORT
 from proof.evidence.scene import Scene
 from proof.evidence.verdict import Job, Sale, judge
 from tests.fakes.replicate_data import Switches
@@ -66,6 +66,7 @@ def test_a_file_that_was_kept_counts_even_if_the_job_failed() -> None:
 
 def test_every_scene_has_a_name_of_its_own_and_faults_that_the_fake_knows() -> None:
     assert len(SCENES) == len(absence.SCENES) + len(finality.SCENES)
+    assert set(SHORT) <= set(SCENES)
     known = {each.name for each in fields(Switches)}
     assert {name for scene in SCENES.values() for name in scene.faults} <= known
 
@@ -77,6 +78,8 @@ def test_every_scene_has_a_name_of_its_own_and_faults_that_the_fake_knows() -> N
         (odd_files.gif_without_trailer(), b"GIF8", b";"),
         (odd_files.streamed_wav(), b"RIFF\xff\xff\xff\x7f", b"never"),
         (odd_files.huge_png(), b"\x89PNG", b"never"),
+        (odd_files.mp4_with_unknown_box(), b"\0\0\0\x18ftypisom", b"never"),
+        (odd_files.avif_with_huge_box(), b"\0\0\0\x18ftypavif", b"never"),
     ],
 )
 def test_odd_files_lack_what_they_should_lack(made: bytes, begins: bytes, ends: bytes) -> None:
