@@ -44,6 +44,11 @@ PROOFS = (
         takes="1 min",
     ),
     Proof(name="kill_loop", shows="kill -9 again and again under an evil provider", takes="6 min"),
+    Proof(
+        name="evidence",
+        shows="a provider that says what proves nothing: nothing bought again, nothing paid for lost",
+        takes="15 min",
+    ),
     Proof(name="power_cuts", shows="acknowledged commits and artifacts survive power cuts", takes="5 min"),
     Proof(name="bad_input", shows="odd values everywhere: clear errors, no 5xx, no rows", takes="2 min"),
     Proof(name="fuzz", shows="the API answers as its OpenAPI document says", takes="1 h"),
