@@ -132,7 +132,7 @@ class Fetcher:
         try:
             as_sent = resume is not None and resume.as_sent
             async with aclosing(self._chunks(response, start, as_sent=as_sent)) as chunks:
-                yield _described(response, chunks, start, as_sent=as_sent)
+                yield _described(response, chunks, resume if start else None, as_sent=as_sent)
         finally:
             response.close()
 
@@ -345,17 +345,19 @@ async def _receive(response: aiohttp.ClientResponse, *, until: float) -> bytes |
 
 
 def _described(
-    response: aiohttp.ClientResponse, chunks: AsyncIterator[bytes], start: int, *, as_sent: bool
+    response: aiohttp.ClientResponse, chunks: AsyncIterator[bytes], rest_of: Resume | None, *, as_sent: bool
 ) -> Download:
     length, names = response.content_length, _packed(response)
-    size = None if length is None else start + length
     plain = not names or as_sent
+    size, validator = (length, validator_of(response)) if plain and length is not None else (None, None)
+    if rest_of is not None:
+        size, validator = rest_of.size_bytes, rest_of.validator
     return Download(
         chunks=chunks,
-        size_bytes=size if plain else None,
+        size_bytes=size,
         media_type=_essence(response.headers.get("Content-Type", "")),
-        start=start,
-        validator=validator_of(response) if not names and size is not None else None,
+        start=0 if rest_of is None else rest_of.offset,
+        validator=None if names else validator,
         framed=length is not None or "chunked" in response.headers.get("Transfer-Encoding", "").lower(),
         doubt=f"It came packed as {', '.join(names)}, which could not be undone"
         if names and as_sent

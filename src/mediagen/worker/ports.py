@@ -11,6 +11,7 @@ from mediagen.errors import Unavailable
 from mediagen.jobs.retry import Backoff
 from mediagen.providers import Registry
 from mediagen.providers.base import Call, Prediction, Provider
+from mediagen.ranges import Resume
 from mediagen.safefetch import Download
 
 T = TypeVar("T")
@@ -23,6 +24,8 @@ class Keeper(Protocol):
     async def ingest(self, job_id: str, secret: str, idx: int, download: Download) -> Artifact: ...
 
     async def resume(self, job_id: str, secret: str, idx: int) -> bool: ...
+
+    async def begun(self, secret: str, idx: int) -> Resume | None: ...
 
     async def spool(self, call_id: str, outputs: "list[bytes]") -> None: ...
 

@@ -1,6 +1,7 @@
 """The step that keeps what was bought: fetch each output, store it, then say that the job succeeded."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import FetchError, InvalidMedia, LeaseLost, MediagenError, ProviderError, Unavailable
@@ -35,7 +36,8 @@ async def store(
         outputs = await _outputs(ports, provider, call_of(ports, provider, job, record), prediction)
         for idx, output in enumerate(outputs):
             if not await ports.keeper.resume(job.id, job.secret, idx):
-                async with provider.open(output) as download:
+                begun = await ports.keeper.begun(job.secret, idx)
+                async with provider.open(replace(output, resume=begun)) as download:
                     await ports.keeper.ingest(job.id, job.secret, idx, download)
     except (FetchError, InvalidMedia, ProviderError, Unavailable) as error:
         away = isinstance(error, Unavailable) or await _storage_is_away(ports, record)
