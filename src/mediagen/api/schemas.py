@@ -135,6 +135,10 @@ class ArtifactOut(BaseModel):
     placeholder: str | None = Field(
         description="A tiny picture as data URI, to show until the real one is there."
     )
+    doubt: str | None = Field(
+        description="What is odd about the file, which was kept all the same; null when nothing is.",
+        examples=[None],
+    )
 
 
 class ErrorOut(BaseModel):

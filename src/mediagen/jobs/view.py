@@ -132,6 +132,7 @@ def _artifact_json(artifact: Artifact, links: Links) -> dict[str, Any]:
         "width": artifact.width,
         "height": artifact.height,
         "placeholder": artifact.placeholder,
+        "doubt": artifact.doubt,
     }
 
 
