@@ -108,7 +108,7 @@ def generate(
     """Submit a job, wait for it and save its files; the last line on stdout is the path."""
     from mediagen.commands.parameters import parameter
 
-    request: dict[str, Any] = {
+    request: Json = {
         "prompt": prompt,
         "model": model,
         "parameters": dict(map(parameter, parameters or ())),
@@ -312,10 +312,8 @@ def retry(part: JobId, as_json: AsJson = False, server: Server = None) -> None:
 @jobs_app.command()
 def settle(
     part: JobId,
-    absent: Annotated[bool, typer.Option("--absent", help="The provider never took the call.")] = False,
-    adopt: Annotated[
-        str | None, typer.Option(metavar="REF", help="It is this prediction: a new job keeps its output.")
-    ] = None,
+    absent: Annotated[bool, typer.Option("--absent", help="The provider never took it.")] = False,
+    adopt: Annotated[str | None, typer.Option(metavar="REF", help="It is REF; a new job keeps it.")] = None,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
