@@ -1,4 +1,4 @@
-"""Whose an answer of Replicate is, and what a refusal means: no more than it proves."""
+"""Whose the answer to a create or a look is, and what a refusal means: no more than it proves."""
 
 from collections.abc import Mapping
 from dataclasses import replace

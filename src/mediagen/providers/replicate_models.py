@@ -1,4 +1,4 @@
-"""What names of models mean at Replicate, and what it says of the models that are offered."""
+"""What a name of a hosted model means, and what the host says of the models that are offered."""
 
 import asyncio
 import math
