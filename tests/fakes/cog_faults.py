@@ -25,6 +25,7 @@ class CogFaults:
         self.schema_looks = 0
         self.arrived = asyncio.Event()
         self.cancel_status = 200
+        self.cancel_body = "{}"
         self.health: Any = {"status": "READY", "version": {"coglet": "0.23.1"}}
         self.schema: Any = None
         self._over = asyncio.Event()
@@ -114,7 +115,7 @@ class CogFaults:
 
     async def _on_cancel(self, request: web.Request) -> web.StreamResponse:
         self.cancels.append(request.match_info["id"])
-        return web.json_response({}, status=self.cancel_status)
+        return web.Response(text=self.cancel_body, status=self.cancel_status, content_type="application/json")
 
     async def _on_health(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(self.health)

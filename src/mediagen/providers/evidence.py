@@ -76,14 +76,14 @@ class Shown:
         """Note that the provider shows markers on entries of this kind."""
         marker = entry.marker
         if marker is not None and len(self._kinds) < _MOST_KINDS:
-            self._kinds.add((marker.installation, _host_of(entry.webhook), entry.removed))
+            self._kinds.add((marker.installation, host_of(entry.webhook), entry.removed))
 
     def on(self, entry: Entry, call: Call) -> bool:
         """Tell whether the call's marker would be shown if the entry were it."""
         marker = marker_in(call.webhook_url)
         return (
             marker is not None
-            and (marker.installation, _host_of(call.webhook_url), entry.removed) in self._kinds
+            and (marker.installation, host_of(call.webhook_url), entry.removed) in self._kinds
         )
 
 
@@ -143,8 +143,8 @@ class Search:
 
     def _is_anothers(self, entry: Entry) -> bool:
         """Tell whether the entry shows an address at another host, and none that is ours cut off."""
-        host, own = _host_of(entry.webhook), self.call.webhook_url or ""
-        return host is not None and host != _host_of(own) and not own.startswith(entry.webhook or "")
+        host, own = host_of(entry.webhook), self.call.webhook_url or ""
+        return host is not None and host != host_of(own) and not own.startswith(entry.webhook or "")
 
     def findings(self, shown: Shown, *, why: str = "") -> Findings:
         """Return what all entries come to. `why` tells what kept the list from being read whole, empty for nothing."""
@@ -170,7 +170,7 @@ def _worth(prediction: Prediction) -> int:
     return {PredictionStatus.SUCCEEDED: 0, PredictionStatus.RUNNING: 1}.get(prediction.status, 2)
 
 
-def _host_of(address: str | None) -> str | None:
+def host_of(address: str | None) -> str | None:
     """Return the host of a web address; None for anything else, such as one that is masked or cut off."""
     try:
         parts = urlsplit(address or "")
