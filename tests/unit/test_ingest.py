@@ -133,9 +133,8 @@ async def test_an_odd_file_that_plays_is_kept_at_once_if_all_of_it_came(
 
 @pytest.mark.parametrize("data", [PNG[:-20], jpeg()[:-2], MP4[:-50]], ids=["png", "jpeg", "mp4"])
 async def test_a_file_that_looks_cut_off_is_kept_when_it_comes_again_alike(inbox: Inbox, data: bytes) -> None:
-    unproved = {"framed": False, "size_bytes": None}
-    await inbox.fail(sent(data, **unproved), InvalidMedia)
-    kept = await inbox.take(sent(data, **unproved))
+    await inbox.fail(sent(data, framed=False, size_bytes=None), InvalidMedia)
+    kept = await inbox.take(sent(data, framed=False, size_bytes=None))
     assert kept.sha256 == hashlib.sha256(data).hexdigest()
     assert "cut off" in (kept.doubt or "")
     assert inbox.left() == []
