@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from mediagen.artifacts import examine, media
+from mediagen.artifacts.parts import Received
 from mediagen.artifacts.service import ArtifactService
 from mediagen.errors import InvalidMedia
 from proof.media_damage import DAMAGES, mutant
@@ -33,7 +34,7 @@ def test_a_valid_file_has_an_end_and_no_doubt(name: str, tmp_path: Path) -> None
     data, _ = valid_files()[name]
     path = tmp_path / "file"
     path.write_bytes(data)
-    found = examine.examine(examine.Received(path=path, sha256="", size_bytes=len(data)))
+    found = examine.examine(Received(path=path, sha256="", size_bytes=len(data)))
     assert (found.doubt, found.looks_cut_off) == (None, False)
 
 
