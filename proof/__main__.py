@@ -51,6 +51,11 @@ PROOFS = (
     ),
     Proof(name="power_cuts", shows="acknowledged commits and artifacts survive power cuts", takes="5 min"),
     Proof(name="bad_input", shows="odd values everywhere: clear errors, no 5xx, no rows", takes="2 min"),
+    Proof(
+        name="media_mutants",
+        shows="whatever bytes a provider sends are kept, but for no bytes at all",
+        takes="3 min",
+    ),
     Proof(name="fuzz", shows="the API answers as its OpenAPI document says", takes="1 h"),
     Proof(name="security", shows="SSRF, bombs, path traversal, scripts, secrets", takes="3 min"),
     Proof(name="chaos", shows="processes killed, Redis flushed, PostgreSQL restarted", takes="16 min"),

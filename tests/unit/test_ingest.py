@@ -5,15 +5,12 @@ import hashlib
 import io
 import os
 import struct
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from mediagen.artifacts import examine
-from mediagen.artifacts.model import Artifact
 from mediagen.artifacts.parts import Memory, Part
 from mediagen.errors import (
     FetchError,
@@ -21,63 +18,10 @@ from mediagen.errors import (
     FetchTooLarge,
     InvalidMedia,
     StorageFull,
-    Unavailable,
 )
 from mediagen.ranges import Resume
-from mediagen.safefetch import Download
+from tests.fakes.inbox import FILE, SECRET, Inbox, sent
 from tests.fakes.scripted import PNG
-from tests.unit.conftest import Engine
-
-SECRET = "s3cret"
-FILE = b"RIFF" + struct.pack("<I", 3_000_000) + b"WAVE" + os.urandom(2_999_996)
-
-
-async def pieces(data: bytes, error: BaseException | None = None) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), 65_536):
-        yield data[start : start + 65_536]
-    if error:
-        raise error
-
-
-def sent(data: bytes, error: BaseException | None = None, **more: Any) -> Download:
-    """Return a download whose length was announced, unless told otherwise."""
-    described = {"size_bytes": len(data), "media_type": None, "framed": True, **more}
-    return Download(chunks=pieces(data, error), **described)
-
-
-class Inbox:
-    """One output of one job on its way in."""
-
-    def __init__(self, engine: Engine, job_id: str, folder: Path) -> None:
-        self.artifacts = engine.artifacts
-        self.job_id = job_id
-        self.folder = folder
-
-    async def take(self, download: Download) -> Artifact:
-        return await self.artifacts.ingest(self.job_id, SECRET, 0, download)
-
-    async def fail(self, download: Download, error: type[Exception]) -> None:
-        with pytest.raises(error):
-            await self.take(download)
-
-    async def begun(self) -> Resume | None:
-        return await self.artifacts.begun(SECRET, 0)
-
-    async def go_on(self, whole: bytes, error: BaseException | None = None) -> Download:
-        """Return what a server that keeps to the rules answers."""
-        resume = await self.begun() or Resume()
-        rest = whole[resume.offset :]
-        validator = resume.validator or '"one"'
-        return sent(rest, error, start=resume.offset, size_bytes=len(whole), validator=validator)
-
-    def left(self) -> list[str]:
-        return sorted(path.name.partition("-")[0] for path in self.folder.iterdir())
-
-
-@pytest.fixture
-async def inbox(engine: Engine, tmp_path: Path) -> Inbox:
-    return Inbox(engine, await engine.submit(), tmp_path / "artifacts" / ".tmp")
-
 
 # --- odd files
 
@@ -133,9 +77,8 @@ async def test_an_odd_file_that_plays_is_kept_at_once_if_all_of_it_came(
 
 @pytest.mark.parametrize("data", [PNG[:-20], jpeg()[:-2], MP4[:-50]], ids=["png", "jpeg", "mp4"])
 async def test_a_file_that_looks_cut_off_is_kept_when_it_comes_again_alike(inbox: Inbox, data: bytes) -> None:
-    unproved = {"framed": False, "size_bytes": None}
-    await inbox.fail(sent(data, **unproved), InvalidMedia)
-    kept = await inbox.take(sent(data, **unproved))
+    await inbox.fail(sent(data, framed=False, size_bytes=None), InvalidMedia)
+    kept = await inbox.take(sent(data, framed=False, size_bytes=None))
     assert kept.sha256 == hashlib.sha256(data).hexdigest()
     assert "cut off" in (kept.doubt or "")
     assert inbox.left() == []
@@ -315,96 +258,3 @@ def test_damaged_notes_say_nothing(tmp_path: Path, notes: bytes) -> None:
     path = tmp_path / "notes"
     path.write_bytes(notes)
     assert Memory.read(path) == Memory()
-
-
-# --- trouble with the disk
-
-
-Break = Callable[[pytest.MonkeyPatch, OSError], None]
-
-
-def refuse(name: str) -> Break:
-    def refusing(patch: pytest.MonkeyPatch, error: OSError) -> None:
-        def raises(*_: object, **__: object) -> None:
-            raise error
-
-        patch.setattr(name, raises)
-
-    return refusing
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        refuse("mediagen.artifacts.parts.mkstemp"),
-        refuse("mediagen.artifacts.parts.os.open"),
-        refuse("mediagen.artifacts.parts.os.write"),
-        refuse("mediagen.artifacts.parts.Path.replace"),
-        refuse("mediagen.artifacts.examine.ending"),
-        refuse("mediagen.storages.local.os.link"),
-        refuse("mediagen.storages.local.flush_file"),
-        refuse("mediagen.artifacts.service._retain"),
-    ],
-    ids=["name", "open", "write", "rename", "read", "store", "flush", "retain"],
-)
-async def test_trouble_with_the_disk_is_an_outage(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, trouble: Break, code: int
-) -> None:
-    download = sent(PNG, validator='"one"')
-    with monkeypatch.context() as patched:
-        trouble(patched, OSError(code, os.strerror(code)))
-        refuse("mediagen.storages.local.os.link")(patched, OSError(code, os.strerror(code)))
-        with pytest.raises(Unavailable) as failure:
-            await inbox.take(download)
-        with pytest.raises(Unavailable):
-            await inbox.artifacts.spool("call", [PNG])
-    assert isinstance(failure.value, StorageFull) == (code in (errno.ENOSPC, errno.EDQUOT))
-    if not await inbox.artifacts.resume(inbox.job_id, SECRET, 0):
-        await inbox.take(sent(PNG))
-    await inbox.artifacts.spool("call", [PNG])
-    assert (await inbox.artifacts.spooled("call"), inbox.left()) == ([PNG], [])
-
-
-# --- the spool
-
-
-@pytest.mark.parametrize("outputs", [[], [b""], [b"a", b""], [b"a", b"a"], [os.urandom(3_000_000)] * 3])
-async def test_the_spool_holds_whatever_was_made(inbox: Inbox, outputs: list[bytes]) -> None:
-    assert await inbox.artifacts.spooled("call") is None
-    await inbox.artifacts.spool("call", outputs)
-    await inbox.artifacts.spool("call", outputs)
-    assert await inbox.artifacts.spooled("call") == outputs
-    await inbox.artifacts.unspool("call")
-    assert await inbox.artifacts.spooled("call") is None
-    assert [path for path in (inbox.folder.parent / "spool").rglob("*") if path.is_file()] == []
-
-
-@pytest.mark.parametrize("writes", range(4))
-async def test_the_spool_survives_a_kill_between_any_two_writes(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, writes: int
-) -> None:
-    storage = inbox.artifacts._storage
-    put, left = storage.put, [writes]
-
-    async def dying(key: str, file: Path) -> None:
-        if not left[0]:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        await put(key, file)
-
-    first, second = [b"one", b"two", b"three"], [b"one", b"TWO"]
-    monkeypatch.setattr(storage, "put", dying)
-    try:
-        await inbox.artifacts.spool("call", first)
-    except KeyboardInterrupt:
-        assert await inbox.artifacts.spooled("call") is None
-    monkeypatch.undo()
-    await inbox.artifacts.spool("call", second)
-    assert await inbox.artifacts.spooled("call") == second
-
-
-async def test_the_first_that_spools_a_call_has_said_what_was_made(inbox: Inbox) -> None:
-    await inbox.artifacts.spool("call", [b"one", b"two"])
-    await inbox.artifacts.spool("call", [b"other"])
-    assert await inbox.artifacts.spooled("call") == [b"one", b"two"]

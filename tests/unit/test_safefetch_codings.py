@@ -48,9 +48,9 @@ async def read(download: Download) -> bytes:
     return b"".join([chunk async for chunk in download.chunks])
 
 
-async def fetched(world: World, encoding: str, body: bytes, **options: int) -> bytes:
+async def fetched(world: World, encoding: str, body: bytes, *, max_bytes: int = len(PLAIN)) -> bytes:
     await world.server("files.example", answer(encoding, body))
-    return await world.fetch(URL, **{"max_bytes": len(PLAIN), **options})
+    return await world.fetch(URL, max_bytes=max_bytes)
 
 
 @pytest.mark.parametrize("encoding", PACK)

@@ -138,7 +138,7 @@ def _riff_stop(file: BinaryIO) -> int:
 
 
 def _boxes(file: BinaryIO, size: int) -> Ending:
-    names = set()
+    names: set[bytes] = set()
     for name, _, stop in boxes(file, 0, size):
         if stop > size:
             # What no known box begins with stands behind the end, if all that is needed came before.
