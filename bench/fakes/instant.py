@@ -7,16 +7,22 @@ from collections.abc import Sequence
 from typing import Self
 
 from mediagen.providers.base import (
+    TAKEN_OVER,
     Accepted,
     Call,
     Capabilities,
     Dedupe,
+    MaySend,
     Model,
     Outcome,
     Prediction,
     PredictionStatus,
     Provider,
     ProviderContext,
+    Rejected,
+    RejectReason,
+    agrees,
+    always,
 )
 
 MODEL = "instant/end"
@@ -39,7 +45,9 @@ class InstantProvider(Provider):
     async def models(self) -> Sequence[Model]:
         return [Model(id=MODEL, provider=self.name)]
 
-    async def create(self, call: Call, *, send_by: float) -> Outcome:
+    async def create(self, call: Call, *, send_by: float, may_send: MaySend = always) -> Outcome:
+        if not await agrees(may_send):  # the question is a part of what a call costs
+            return Rejected(reason=RejectReason.UNREACHABLE, message=f"not sent: {TAKEN_OVER}")
         return Accepted(prediction=self._ended(call))
 
     async def get(self, call: Call) -> Prediction:

@@ -95,7 +95,7 @@ async def test_each_search_goes_back_as_far_as_it_must(pages: Pages, predictions
     whys = await asyncio.gather(
         predictions.search(near, NOW_MS, 3), predictions.search(far, NOW_MS - 9 * minute_ms, 3)
     )
-    assert (near.refs, far.refs, whys) == (["new", "old"], ["new", "old"], ["", ""])
+    assert (near.refs, far.refs, *whys) == (["new", "old"], ["new", "old"], "", "")
 
 
 async def test_a_search_without_a_time_goes_to_the_end(pages: Pages, predictions: PredictionList) -> None:

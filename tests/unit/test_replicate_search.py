@@ -109,11 +109,12 @@ async def test_once_the_list_has_shown_markers_an_unmarked_one_is_anothers(
     fake.kept[marked.ref or ""].hidden_until = float("inf")
     assert "alike" in await found(replicate, a_call(hook=True))
     fake.reveal()
-    await {
-        "find": lambda: replicate.find(a_call("another")),
-        "follow": lambda: replicate.follow([marked]),
-        "sold": lambda: replicate.sold(0),
-    }[learn]()
+    if learn == "find":
+        await replicate.find(a_call("another"))
+    elif learn == "follow":
+        await replicate.follow([marked])
+    else:
+        await replicate.sold(0)
     assert await found(replicate, a_call(hook=True)) == {}
     assert "alike" in await found(replicate, a_call())  # sent without a marker, it would show none
 

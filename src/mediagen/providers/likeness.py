@@ -77,8 +77,10 @@ def _is_cut(whole: str, shown: str) -> bool:
     """Tell whether the text that is shown may be the whole one with an end or a middle left out."""
     if len(shown) >= _CUT_AT and whole.startswith(shown):
         return True
+    if not _ELLIPSIS.search(shown):
+        return False
     pieces = [piece.strip() for piece in _ELLIPSIS.split(shown)]
-    return len(pieces) > 1 and whole.startswith(pieces[0]) and (pieces[0] != "" or whole.endswith(pieces[-1]))
+    return whole.startswith(pieces[0]) and (pieces[0] != "" or whole.endswith(pieces[-1]))
 
 
 def _is_garbled(whole: str, shown: str) -> bool:
@@ -94,6 +96,9 @@ def _kept(text: str) -> str:
 
 def _words(text: str) -> str:
     """Return a text without what does not change its meaning: spacing, escapes, characters that can't be seen."""
+    plain = " ".join(text.split())
+    if plain.isascii() and plain.isprintable() and "&" not in plain:  # most are; lists are long
+        return plain
     text = unicodedata.normalize("NFC", html.unescape(text))
     seen = (char for char in text if char.isspace() or unicodedata.category(char)[0] != "C")
     return " ".join("".join(seen).replace("\ufffd", "").split())

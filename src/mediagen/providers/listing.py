@@ -107,6 +107,7 @@ class PredictionList:
             async for page in pages:
                 for entry in _new(page, known):
                     _end([search for search in searches if not search.done.done() and search.see(entry)], "")
+                    await asyncio.sleep(0)  # hundreds of searches take a while to compare one entry
                 _end([search for search in searches if page.is_older_than(search.since_ms)], "")
                 if all(search.done.done() for search in searches):
                     break
