@@ -21,8 +21,8 @@ from mediagen.errors import KeyReused, LeaseLost
 from mediagen.jobs import calls, events, gates, wishes
 from mediagen.jobs.calls import Acceptance
 from mediagen.jobs.gates import GatePolicy
-from mediagen.jobs.model import EventType
 from mediagen.jobs.leases import release_all
+from mediagen.jobs.model import EventType
 from mediagen.jobs.service import Submitted, accept
 from mediagen.jobs.states import CallState, JobState
 from tests.conformance.databases import PROVIDER, Desk

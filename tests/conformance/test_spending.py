@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediagen.jobs import calls, wishes
+from mediagen.jobs import calls, spending, wishes
 from mediagen.jobs.states import CallState, JobState
 from tests.conformance.databases import PROVIDER, Desk
 
