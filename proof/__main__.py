@@ -44,8 +44,18 @@ PROOFS = (
         takes="1 min",
     ),
     Proof(name="kill_loop", shows="kill -9 again and again under an evil provider", takes="6 min"),
+    Proof(
+        name="evidence",
+        shows="a provider that says what proves nothing: nothing bought again, nothing paid for lost",
+        takes="15 min",
+    ),
     Proof(name="power_cuts", shows="acknowledged commits and artifacts survive power cuts", takes="5 min"),
     Proof(name="bad_input", shows="odd values everywhere: clear errors, no 5xx, no rows", takes="2 min"),
+    Proof(
+        name="media_mutants",
+        shows="whatever bytes a provider sends are kept, but for no bytes at all",
+        takes="3 min",
+    ),
     Proof(name="fuzz", shows="the API answers as its OpenAPI document says", takes="1 h"),
     Proof(name="security", shows="SSRF, bombs, path traversal, scripts, secrets", takes="3 min"),
     Proof(name="chaos", shows="processes killed, Redis flushed, PostgreSQL restarted", takes="16 min"),

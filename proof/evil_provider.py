@@ -1,10 +1,14 @@
 """A provider at its worst, in a process of its own, that keeps a book of what it sold.
 
-    python -m proof.evil_provider --seed 7 --port 8901
+    python -m proof.evil_provider --seed 7 --port 8901 --faults all
 
 It speaks Replicate's HTTP API. What happens to a create is decided by the seed, the prompt and how often that
 prompt came, so that the same seed is as evil again. The prompt names the job: `GET /_book` tells per prediction
 which job it was sold for and how it ended. `POST /_calm` ends the faults of what comes later.
+
+With `--faults all` it also says what proves nothing: it has another clock, shows inputs changed, answers for
+somebody else, says 404 by mistake, fails to cancel, lists what is no prediction and what others bought, and packs
+files. With `old` it loses answers, lists late and fails, no more.
 
 Nothing here breaks the assumption that never paying twice rests on (docs/explanation/never-pay-twice.md): a
 create that arrived is in the list of predictions after `LISTED_AFTER_S` at the latest, unless it is told otherwise.
@@ -17,7 +21,7 @@ import random
 import sys
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -60,6 +64,28 @@ _CREATES = (  # weight, then what happens to the create
     (3, Fate(name="dropped, nothing bought", lost=True)),
     (2, Fate(name="429", refuse=429, retry_after="1", refuse_detail="Request was throttled")),
 )
+_TRICKS: tuple[tuple[int, dict[str, Any]], ...] = (  # what else happens to a create and its prediction
+    (50, {}),
+    (6, {"echo": "default"}),
+    (4, {"echo": "order,strip"}),
+    (4, {"shown_model": "acme/painter-2"}),
+    (6, {"after_accept": "other"}),
+    (3, {"after_accept": "other", "answer_webhook": False}),
+    (3, {"after_accept": "foreign"}),
+    (3, {"after_accept": "html404"}),
+    (4, {"look_says": "404", "look_times": 1}),
+    (3, {"look_says": "html502", "look_times": 2}),
+    (3, {"cancel_says": "404"}),
+    (3, {"cancel_says": "ignored"}),
+    (3, {"output": "dict"}),
+    (3, {"file_encoding": "gzip"}),
+    (2, {"file_encoding": "utf-8"}),
+)
+_LISTED = ((70, ""), *((5, adds) for adds in ("null", "string", "nan", "others", "hooked", "repeated")))
+_OFFSETS_S = (-150.0, -90.0, 0.0, 90.0, 150.0)
+_OTHERS_PER_S = 0.5
+FAULTS = ("all", "old")
+
 _ENDS = ((89, ""), (8, TRANSIENT), (3, FINAL))
 _DOWNLOADS = ((80, "png"), (8, "gone"), (8, "truncated"), (4, "empty"))
 
@@ -67,8 +93,14 @@ _DOWNLOADS = ((80, "png"), (8, "gone"), (8, "truncated"), (4, "empty"))
 class EvilProvider(FakeReplicate):
     """The fake, with a fate for every create and none too good for the free requests."""
 
-    def __init__(self, seed: int, *, port: int = 0, listed_after_s: float = LISTED_AFTER_S) -> None:
+    def __init__(
+        self, seed: int, *, port: int = 0, listed_after_s: float = LISTED_AFTER_S, faults: str = "old"
+    ) -> None:
         super().__init__(port=port)
+        self._tricks = faults == "all"
+        if self._tricks:
+            self.switches.clock_offset_s = random.Random(f"{seed}/clock").choice(_OFFSETS_S)
+            self.switches.others_per_s, self.switches.others_prompt = _OTHERS_PER_S, "same"
         self._list_lag_s = listed_after_s - _PAUSE_S
         self._seed = seed
         self._calm = False
@@ -95,13 +127,22 @@ class EvilProvider(FakeReplicate):
             if self._transient[prompt] > _TRANSIENT_FAILURES:
                 fate.fail = ""
         self.faults[fate.name] += 1
+        return self._tricked(fate, prompt) if self._tricks else fate
+
+    def _tricked(self, fate: Fate, prompt: str) -> Fate:
+        """Add what proves nothing, by a chance of its own: what else happens is as before with the same seed."""
+        chance = random.Random(f"{self._seed}/{prompt}/{self._creates[prompt]}/tricks")
+        tricks = _pick(chance, _TRICKS)
+        if tricks and not (fate.after_accept and "after_accept" in tricks):
+            fate = replace(fate, **tricks)
+            self.faults["trick " + " ".join(f"{name}={value}" for name, value in tricks.items())] += 1
         return fate
 
     def book(self) -> list[dict[str, str | None]]:
         """Return what was sold, in the order of sale."""
         return [
             {"ref": kept.id, "job": kept.prompt, "status": kept.status, "error": kept.error}
-            for kept in self.kept.values()
+            for kept in self.sold
         ]
 
     # --- the server
@@ -116,6 +157,7 @@ class EvilProvider(FakeReplicate):
 
     async def _calm_down(self, _request: web.Request) -> web.Response:
         self._calm = True
+        self.switches.others_per_s = 0.0
         return web.json_response({})
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
@@ -139,6 +181,7 @@ class EvilProvider(FakeReplicate):
         return self._trouble(request) or await super()._get(request)
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
+        self.switches.list_adds = "" if self._calm or not self._tricks else _pick(self._chance, _LISTED)
         return self._trouble(request) or await super()._list(request)
 
     def _trouble(self, request: web.Request) -> web.Response | None:
@@ -152,7 +195,9 @@ class EvilProvider(FakeReplicate):
         return None
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        kept = self.kept[request.match_info["ref"]]
+        kept = self._known(request)
+        if kept is None:
+            return await super()._file(request)
         self._downloads[kept.id] += 1
         is_evil = not self._calm and self._downloads[kept.id] <= _BAD_DOWNLOADS
         kept.switches.file = _pick(self._chance, _DOWNLOADS) if is_evil else "png"
@@ -171,8 +216,8 @@ def _hang_up(request: web.Request) -> None:
         request.transport.abort()
 
 
-async def _serve(seed: int, port: int, listed_after_s: float) -> None:
-    async with EvilProvider(seed, port=port, listed_after_s=listed_after_s) as provider:
+async def _serve(seed: int, port: int, listed_after_s: float, faults: str) -> None:
+    async with EvilProvider(seed, port=port, listed_after_s=listed_after_s, faults=faults) as provider:
         sys.stdout.write(f"{provider.url}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
@@ -186,9 +231,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--listed-after", type=float, default=LISTED_AFTER_S, help="seconds")
+    parser.add_argument("--faults", choices=FAULTS, default="old")
     given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(given.seed, given.port, given.listed_after))
+        asyncio.run(_serve(given.seed, given.port, given.listed_after, given.faults))
 
 
 if __name__ == "__main__":

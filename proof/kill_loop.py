@@ -1,6 +1,7 @@
 """Kill the server again and again while an evil provider answers it, and count what was lost or bought twice.
 
     python -m proof.kill_loop [--jobs 2000] [--kills 150] [--rate 20] [--life 1 3] [--seed 1] [--unmarked]
+                              [--faults all|old]
 
 Real processes: `mediagen serve` with its worker and SQLite, and a provider that loses answers, fails, and
 keeps its own book (`evil_provider.py`). A client submits jobs and tries again, with the same Idempotency-Key,
@@ -22,7 +23,7 @@ from pathlib import Path
 import aiohttp
 
 from proof.command import above_zero, finish, new_file, whole
-from proof.evil_provider import LISTED_AFTER_S
+from proof.evil_provider import FAULTS, LISTED_AFTER_S
 from proof.kill_evidence import collect, until_ended
 from proof.kill_verdict import Restart, Verdict, judge
 from proof.kill_world import Plan, Run, world
@@ -170,6 +171,9 @@ def main() -> int:
         default=LISTED_AFTER_S,
         help="seconds until the provider lists a create; above RECONCILE_GRACE, jobs are bought twice",
     )
+    parser.add_argument(
+        "--faults", choices=FAULTS, default="old", help="all: the provider also says what proves nothing"
+    )
     parser.add_argument("--json", type=new_file, help="write the figures there, too")
     parser.add_argument("--keep", action="store_true", help="keep database, files and logs")
     given = parser.parse_args()
@@ -183,6 +187,7 @@ def main() -> int:
         most_s=given.life[1],
         marked=not given.unmarked,
         listed_after_s=given.listed_after,
+        faults=given.faults,
     )
     try:
         verdict = asyncio.run(prove(plan, folder))

@@ -43,6 +43,7 @@ class Plan:
     least_s: float = 1.0  # from the server's first answer to the next kill
     most_s: float = 3.0
     listed_after_s: float = LISTED_AFTER_S  # the provider's bound, which RECONCILE_GRACE has to cover
+    faults: str = "old"  # of the provider: evil_provider.FAULTS
     marked: bool = True  # whether calls carry an address that names them, at which the provider rings
 
 
@@ -74,7 +75,7 @@ class Run:
 @asynccontextmanager
 async def world(plan: Plan, folder: Path) -> AsyncIterator[Run]:
     """Start the provider, make all ready for the server, and end both whatever happens."""
-    evil = ("--seed", str(plan.seed), "--listed-after", str(plan.listed_after_s))
+    evil = ("--seed", str(plan.seed), "--listed-after", str(plan.listed_after_s), "--faults", plan.faults)
     command = (sys.executable, "-m", "proof.evil_provider", *evil)
     provider = Process(command, folder, outside(), folder / "provider.log")
     try:

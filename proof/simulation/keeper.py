@@ -6,6 +6,7 @@ from mediagen.artifacts import repository
 from mediagen.artifacts.model import Artifact, ThumbnailState
 from mediagen.db.engine import Database
 from mediagen.errors import InvalidMedia, Unavailable
+from mediagen.ranges import Resume
 from mediagen.safefetch import Download
 from proof.simulation.book import END
 from proof.simulation.faults import Fault, Faults
@@ -46,6 +47,9 @@ class SimKeeper:
         if not data.endswith(END):
             raise InvalidMedia("The output is cut off")
         return await self._keep(data, job_id, f"{secret}-{idx}.txt", idx)
+
+    async def begun(self, secret: str, idx: int) -> Resume | None:
+        return None
 
     async def resume(self, job_id: str, secret: str, idx: int) -> bool:
         key = f"{secret}-{idx}.txt"

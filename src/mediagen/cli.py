@@ -4,8 +4,7 @@ What is heavy is imported inside the commands: `--help` and `--version` answer a
 """
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -98,13 +97,23 @@ def generate(
             "--param", "-p", metavar="NAME=VALUE", help="Input of the model, JSON or text; repeatable."
         ),
     ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, max=86_400, help="Seconds that the making may take.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Or only submit, and print the id.")] = True,
     force: Force = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Submit a job, wait for it and save its files; the last line on stdout is the path."""
-    request = {"prompt": prompt, "model": model, "parameters": dict(map(parameter, parameters or ()))}
+    from mediagen.commands.parameters import parameter
+
+    request: Json = {
+        "prompt": prompt,
+        "model": model,
+        "parameters": dict(map(parameter, parameters or ())),
+    }
+    request |= {} if timeout is None else {"timeout_s": timeout}
     if not wait and (output or force):
         raise InvalidRequest("--no-wait saves nothing; leave -o and --force out, or wait for the job")
     if wait:
@@ -113,21 +122,6 @@ def generate(
         return
     job = _with("queue", server, lambda installation: installation.submit(request))
     _tell(job, as_json, job["id"])
-
-
-def parameter(text: str) -> tuple[str, Any]:
-    """Return name and value of `name=value`; the value is JSON where it is JSON, else text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise InvalidRequest(f"-p {text!r} is no parameter; write -p name=value")
-    try:
-        return name.strip(), json.loads(value, parse_constant=_no_number)
-    except ValueError:
-        return name.strip(), value
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is text: JSON has no such number")
 
 
 def _follow(start: "Act[Json]", target: "Target", server: str | None, *, as_json: bool) -> None:
@@ -313,6 +307,22 @@ def retry(part: JobId, as_json: AsJson = False, server: Server = None) -> None:
     """Submit a failed or canceled job again, as a new job; prints its id."""
     job = _on_job("queue", part, server, lambda installation, job_id: installation.retry(job_id))
     _tell(job, as_json, job["id"])
+
+
+@jobs_app.command()
+def settle(
+    part: JobId,
+    absent: Annotated[bool, typer.Option("--absent", help="The provider never took it.")] = False,
+    adopt: Annotated[str | None, typer.Option(metavar="REF", help="It is REF; a new job keeps it.")] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Settle a call whose outcome is unknown, after a look at the provider; buys nothing."""
+    if absent == (adopt is not None):
+        raise InvalidRequest("Give --absent or --adopt REF, one of them")
+    purpose: Purpose = "change" if absent else "queue"
+    job = _on_job(purpose, part, server, lambda found, job_id: found.settle(job_id, adopt))
+    _tell(job, as_json, f"{job['id']} is settled: nothing was bought" if absent else job["id"])
 
 
 @jobs_app.command()

@@ -18,6 +18,7 @@
     ├── FetchError                    a file could not be fetched; tells whether to try again
     │   ├── FetchBlocked              the address rules forbid it, for good
     │   ├── FetchGone                 the link is dead (403, 404, 410): ask the provider for a new one
+    │   ├── FetchPacked               packed in a way that can't be undone; may be kept as it came
     │   └── FetchTooLarge             over the byte cap, for good
     └── InvalidMedia                  the bytes are not what their first ones promise, or not safe to decode
 
@@ -141,6 +142,10 @@ class FetchBlocked(FetchError):
 
 class FetchGone(FetchError):
     code = "fetch_gone"
+
+
+class FetchPacked(FetchError):
+    """The coding that the body's header names can't be undone; the bytes may be taken as they come."""
 
 
 class FetchTooLarge(FetchError):

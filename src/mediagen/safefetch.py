@@ -7,27 +7,29 @@ be a credential is sent: no cookies, no user names, no proxy or netrc of the env
 """
 
 import asyncio
-import base64
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_to_bytes, urljoin
+from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from mediagen.addresses import Resolver, SystemResolver, check_port, is_public, parse_url
+from mediagen.codings import packings, unpacked
+from mediagen.dataurl import decode_data_url, slices
 from mediagen.errors import FetchBlocked, FetchError, FetchGone, FetchTooLarge
+from mediagen.pace import Pace
+from mediagen.ranges import Resume, goes_on, headers_of, validator_of
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WHOLE_FILE = frozenset({200, 203})  # 206 is a part, 202 and 204 are no file yet
 _TRY_AGAIN = frozenset({408, 425, 429})
-_CHUNK_BYTES = 65_536
 _MAX_INTERIM = 10  # answers of the kind 1xx before the real one; aiohttp itself would read them for ever
 
 
@@ -36,8 +38,13 @@ class Download:
     """A file on its way in. Its bytes can be read once, inside the `async with` that opened it."""
 
     chunks: AsyncIterator[bytes]  # raises `FetchError` or a subclass while iterating
-    size_bytes: int | None  # as announced, and then true or an error; None when it was not
+    size_bytes: int | None  # of the whole file as announced, and then true or an error; None when it was not
     media_type: str | None  # as claimed, lower case, without parameters; never to be trusted
+    start: int = 0  # so many bytes are here from an earlier try, and the chunks go on behind them
+    validator: str | None = None  # what the next try goes on by, should this one break off
+    framed: bool = False  # the transfer itself says where it ends: one that is cut off raises
+    here: bool = False  # the bytes are no transfer: fetching them again gives the same
+    doubt: str | None = None  # what is odd about how it came
 
 
 class _Answer(aiohttp.ClientResponse):
@@ -82,7 +89,7 @@ class Fetcher:
         self,
         *,
         max_bytes: int,
-        total_timeout_s: float = 300,
+        answer_timeout_s: float = 120,
         connect_timeout_s: float = 5,
         min_bytes_per_s: int = 1024,
         stall_s: float = 10,
@@ -90,9 +97,12 @@ class Fetcher:
         permits: Callable[[str], bool] = is_public,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Set the bounds of every fetch; the rate is checked over each `stall_s` seconds of waiting."""
+        """Set the bounds of every fetch; the rate is checked over each `stall_s` seconds of waiting.
+
+        There is no bound on the whole time: a slow line is no reason to lose a file that was paid for.
+        """
         self._max_bytes = max_bytes
-        self._total_timeout_s = total_timeout_s
+        self._answer_timeout_s = answer_timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._min_bytes_per_s = min_bytes_per_s
         self._stall_s = stall_s
@@ -103,28 +113,26 @@ class Fetcher:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     @asynccontextmanager
-    async def open(self, url: str, *, trusts: Callable[[str], bool] = _never) -> AsyncIterator[Download]:
-        """Open the file at an http, https or data URL for reading.
+    async def open(
+        self, url: str, *, trusts: Callable[[str], bool] = _never, resume: Resume | None = None
+    ) -> AsyncIterator[Download]:
+        """Open the file at an http, https or data URL for reading, from where `resume` says an earlier try got to.
 
         A hop whose URL `trusts` accepts may go to any port and address; nothing else is relaxed for it.
-        The whole time counts, the reader's included. Raises `FetchBlocked` before anything is sent to a
-        forbidden address, `FetchGone` for a dead link, `FetchTooLarge`, else `FetchError`.
+        The file is sent from its beginning unless the server proves that it is the one that was begun: look
+        at the `start` of the answer. Raises `FetchBlocked` before anything is sent to a forbidden address,
+        `FetchGone` for a dead link, `FetchTooLarge`, else `FetchError`.
         """
         if url[:5].lower() == "data:":
-            data, media_type = await asyncio.to_thread(_decode_data_url, url, self._max_bytes)
+            data, media_type = await asyncio.to_thread(decode_data_url, url, self._max_bytes)
             async with self._whole(data, media_type) as download:
                 yield download
             return
-        deadline = asyncio.get_running_loop().time() + self._total_timeout_s
-        response = await self._follow(url, trusts, deadline)
+        response, start = await self._answered(url, trusts, resume)
         try:
-            self._check(response)
-            async with aclosing(self._read(response, deadline)) as chunks:
-                yield Download(
-                    chunks=chunks,
-                    size_bytes=response.content_length,
-                    media_type=_essence(response.headers.get("Content-Type", "")),
-                )
+            as_sent = resume is not None and resume.as_sent
+            async with aclosing(self._chunks(response, start, as_sent=as_sent)) as chunks:
+                yield _described(response, chunks, resume if start else None, as_sent=as_sent)
         finally:
             response.close()
 
@@ -171,15 +179,30 @@ class Fetcher:
             await session.close()
         self._system.close()
 
+    async def _answered(
+        self, url: str, trusts: Callable[[str], bool], resume: Resume | None
+    ) -> tuple[aiohttp.ClientResponse, int]:
+        """Return the answer that holds the file, and where in it that begins."""
+        if resume is not None and resume.offset:
+            response = await self._follow(url, trusts, headers_of(resume))
+            if goes_on(response, resume):
+                self._check_size(resume.size_bytes)
+                return response, resume.offset
+            if response.status not in (206, 416):
+                return self._checked(response), 0
+            response.close()  # another file, or no such part of it
+        return self._checked(await self._follow(url, trusts, {})), 0
+
     async def _follow(
-        self, url: str, trusts: Callable[[str], bool], deadline: float
+        self, url: str, trusts: Callable[[str], bool], headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
+        deadline = asyncio.get_running_loop().time() + self._answer_timeout_s
         for _ in range(_MAX_REDIRECTS + 1):
             target = parse_url(url)
             trusted = trusts(str(target))
             if not trusted:
                 check_port(target)
-            response = await self._request("GET", target, trusted=trusted, deadline=deadline)
+            response = await self._request("GET", target, trusted=trusted, deadline=deadline, headers=headers)
             if response.status not in _REDIRECTS:
                 return response
             response.close()
@@ -219,43 +242,53 @@ class Fetcher:
             )
         return self._sessions[trusted]
 
+    def _checked(self, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+        try:
+            self._check(response)
+        except FetchError:
+            response.close()
+            raise
+        return response
+
     def _check(self, response: aiohttp.ClientResponse) -> None:
         host, status = response.url.host, response.status
         if 400 <= status < 500 and status not in _TRY_AGAIN:
             raise FetchGone(f"{host!r} answered {status}; the link is dead, ask for a new one")
         if status not in _WHOLE_FILE:
             raise FetchError(f"{host!r} answered {status} in place of a file; try again later")
-        encodings = {
-            e.strip().lower() for e in ",".join(response.headers.getall("Content-Encoding", ())).split(",")
-        }
-        if encodings - {"", "identity"}:
-            raise FetchBlocked(f"{host!r} sent a compressed body although only a plain one was asked for")
         self._check_size(response.content_length or 0)
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._max_bytes:
             raise FetchTooLarge(f"the file is larger than the {self._max_bytes} bytes allowed")
 
-    async def _read(self, response: aiohttp.ClientResponse, deadline: float) -> AsyncGenerator[bytes, None]:
+    def _chunks(
+        self, response: aiohttp.ClientResponse, start: int, *, as_sent: bool
+    ) -> AsyncGenerator[bytes, None]:
+        received = self._read(response, start)
+        names = [] if as_sent else _packed(response)
+        return unpacked(received, names, self._max_bytes) if names else received
+
+    async def _read(self, response: aiohttp.ClientResponse, start: int) -> AsyncGenerator[bytes, None]:
         time = asyncio.get_running_loop().time
-        pace = _Pace(self._min_bytes_per_s, self._stall_s)
-        total = 0
-        while (start := time()) < deadline:
-            chunk = await _receive(response, until=min(deadline, start + pace.left_s))
+        pace = Pace(self._min_bytes_per_s, self._stall_s)
+        total = start
+        while True:
+            begun = time()
+            chunk = await _receive(response, until=begun + pace.left_s)
             if chunk == b"":
                 return
             total += len(chunk or b"")
             self._check_size(total)
-            pace.count(len(chunk or b""), time() - start)
+            pace.count(len(chunk or b""), time() - begun)
             if chunk:
                 yield chunk
-        raise FetchError(f"{response.url.host!r} took longer than {self._total_timeout_s} s; try again later")
 
     @asynccontextmanager
     async def _whole(self, data: bytes, media_type: str | None) -> AsyncIterator[Download]:
         self._check_size(len(data))
-        async with aclosing(_slices(data)) as chunks:
-            yield Download(chunks=chunks, size_bytes=len(data), media_type=media_type)
+        async with aclosing(slices(data)) as chunks:
+            yield Download(chunks=chunks, size_bytes=len(data), media_type=media_type, framed=True, here=True)
 
 
 class _Guard(AbstractResolver):
@@ -300,32 +333,6 @@ def _answer(host: str, address: str, port: int) -> ResolveResult:
     )
 
 
-class _Pace:
-    """The least rate: in each window of waiting for the other side, so many bytes must come.
-
-    Only waiting counts, so a slow reader is not taken for a slow server.
-    """
-
-    def __init__(self, min_bytes_per_s: int, window_s: float) -> None:
-        self._min_bytes = min_bytes_per_s * window_s
-        self._window_s = window_s
-        self._begin()
-
-    def _begin(self) -> None:
-        self.left_s = self._window_s
-        self._received = 0
-
-    def count(self, received: int, waited_s: float) -> None:
-        """Add what came and how long it took. Raises `FetchError` at the end of a window with too little."""
-        self.left_s -= waited_s
-        self._received += received
-        if self.left_s > 0:
-            return
-        if self._received < self._min_bytes:
-            raise FetchError(f"only {self._received} bytes came in {self._window_s} s; try again later")
-        self._begin()
-
-
 async def _receive(response: aiohttp.ClientResponse, *, until: float) -> bytes | None:
     """Return the next bytes, b"" at the end of the body, or None when nothing came in time."""
     try:
@@ -335,6 +342,31 @@ async def _receive(response: aiohttp.ClientResponse, *, until: float) -> bytes |
         return None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise _broken(response.url, error) from error
+
+
+def _described(
+    response: aiohttp.ClientResponse, chunks: AsyncIterator[bytes], rest_of: Resume | None, *, as_sent: bool
+) -> Download:
+    length, names = response.content_length, _packed(response)
+    plain = not names or as_sent
+    size, validator = (length, validator_of(response)) if plain and length is not None else (None, None)
+    if rest_of is not None:
+        size, validator = rest_of.size_bytes, rest_of.validator
+    return Download(
+        chunks=chunks,
+        size_bytes=size,
+        media_type=_essence(response.headers.get("Content-Type", "")),
+        start=0 if rest_of is None else rest_of.offset,
+        validator=None if names else validator,
+        framed=length is not None or "chunked" in response.headers.get("Transfer-Encoding", "").lower(),
+        doubt=f"It came packed as {', '.join(names)}, which could not be undone"
+        if names and as_sent
+        else None,
+    )
+
+
+def _packed(response: aiohttp.ClientResponse) -> list[str]:
+    return packings(response.headers.getall("Content-Encoding", ()))
 
 
 def _broken(url: URL, error: Exception) -> FetchError:
@@ -353,42 +385,3 @@ def _redirected(url: URL, location: str) -> str:
 
 def _essence(content_type: str) -> str | None:
     return content_type.partition(";")[0].strip().lower() or None
-
-
-async def _slices(data: bytes) -> AsyncGenerator[bytes, None]:
-    for start in range(0, len(data), _CHUNK_BYTES):
-        yield data[start : start + _CHUNK_BYTES]
-
-
-def _decode_data_url(url: str, max_bytes: int) -> tuple[bytes, str | None]:
-    """Return the bytes and media type of a data URL (RFC 2397); what is too large is not decoded."""
-    head, comma, payload = url[5:].partition(",")
-    if not comma:
-        raise FetchBlocked("a data: URL has a comma before its data; this one has none")
-    media_type, *parameters = head.split(";")
-    is_base64 = bool(parameters) and parameters[-1].strip().lower() == "base64"
-    least_bytes = len(payload) - 2 * payload.count("%")
-    if is_base64:
-        least_bytes = least_bytes // 4 * 3 - 2
-    if least_bytes > max_bytes:
-        raise FetchTooLarge(f"the data: URL holds more than the {max_bytes} bytes allowed")
-    try:
-        data = _unquoted(payload)
-        if is_base64:
-            data = base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
-    except ValueError as error:
-        raise FetchBlocked("the data: URL is malformed; check its base64") from error
-    return data, media_type.strip().lower() or None
-
-
-def _unquoted(text: str) -> bytes:
-    """Decode %XX piece by piece: the library's own way takes 70 times the memory when all of it is escaped."""
-    decoded = bytearray()
-    start = 0
-    while start < len(text):
-        end = start + _CHUNK_BYTES
-        cut = text.find("%", end - 2, end)  # an escape that begins here ends in the next piece
-        end = end if cut < 0 else cut
-        decoded += unquote_to_bytes(text[start:end])
-        start = end
-    return bytes(decoded)

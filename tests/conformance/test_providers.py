@@ -7,26 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from mediagen.artifacts.media import sniff
 from mediagen.clock import SystemClock
-from mediagen.errors import ProviderError
+from mediagen.errors import PredictionGone, ProviderError
 from mediagen.providers import Registry, provider_classes
 from mediagen.providers.base import (
+    TAKEN_OVER,
     Accepted,
     Call,
     Dedupe,
+    MaySend,
     Prediction,
     PredictionStatus,
     Provider,
     ProviderContext,
     Rejected,
     RejectReason,
+    Unknown,
 )
+from mediagen.providers.markers import NOWHERE, Marker
 from mediagen.safefetch import Fetcher
 from mediagen.settings import Settings
 from tests.conformance.providers import STANDS, Stand
+from tests.fakes.handclock import HandClock
+from tests.fakes.rawhttp import app_server
 
 NAMES = [kind.name for kind in provider_classes()]
 CLOCK = SystemClock()
@@ -71,6 +78,14 @@ def call_for(provider: Provider, **parameters: Any) -> Call:
         created_at_ms=CLOCK.now_ms(),
         timeout_s=20,
     )
+
+
+def marked(provider: Provider, **parameters: Any) -> Call:
+    """Return a call as the engine sends it where lists tell calls apart: with a marker."""
+    call = call_for(provider, **parameters)
+    marker = Marker(installation="0123456789abcdef", job=CLOCK.new_id(), call=call.id)
+    hook = f"{NOWHERE}/hooks/{provider.name}/token/{marker}"
+    return replace(call, marker=marker, webhook_url=hook, asked_at_ms=call.created_at_ms)
 
 
 async def create(provider: Provider, call: Call) -> Any:
@@ -145,6 +160,77 @@ async def test_nothing_is_sent_after_send_by(provider: Provider, stand: Stand) -
         assert stand.requests() == 0
 
 
+async def refuse() -> bool:
+    return False
+
+
+async def fail() -> bool:
+    raise OSError("the database is gone")
+
+
+@pytest.mark.parametrize("may_send", [refuse, fail])
+async def test_nothing_is_sent_without_a_yes(provider: Provider, stand: Stand, may_send: MaySend) -> None:
+    call = call_for(provider)
+    outcome = await provider.create(call, send_by=CLOCK.monotonic() + 5, may_send=may_send)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, TAKEN_OVER in outcome.message) == (RejectReason.UNREACHABLE, True)
+    if stand.requests is not None:
+        assert stand.requests() == 0
+
+
+async def test_time_that_passes_before_the_yes_counts(provider: Provider, stand: Stand) -> None:
+    clock = HandClock()
+    made = type(provider).from_env(replace(provider.context, clock=clock))
+    assert made is not None
+
+    async def slowly() -> bool:
+        clock.now_s += 6
+        return True
+
+    outcome = await made.create(call_for(made), send_by=clock.monotonic() + 5, may_send=slowly)
+    await made.close()
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is RejectReason.UNREACHABLE
+    if stand.requests is not None:
+        assert stand.requests() == 0
+
+
+async def test_its_clock_is_near_or_unknown(provider: Provider) -> None:
+    now = await provider.now_ms()
+    assert now is None or abs(now - CLOCK.now_ms()) < 60_000
+
+
+async def test_what_it_needs_to_say_of_itself_is_said(provider: Provider) -> None:
+    assert provider.capabilities.retention_s > 0
+    assert provider.outputs_with == provider.outputs_with.upper()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "mock"])
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 429, 500, 502, 503])
+@pytest.mark.parametrize("body", ["<html><h1>404 Not Found</h1></html>", "", '"not found"'])
+async def test_a_page_of_a_gateway_is_never_final(
+    name: str, status: int, body: str, context: ProviderContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gateway(_request: web.Request) -> web.Response:
+        return web.Response(text=body, status=status)
+
+    async with app_server(gateway) as url, STANDS[name]() as stand:
+        for variable, value in stand.environment.items():
+            monkeypatch.setenv(variable, url if value.startswith("http") else value)
+        [kind] = [kind for kind in provider_classes() if kind.name == name]
+        made = kind.from_env(context)
+        assert made is not None
+        outcome = await create(made, marked(made))
+        final = (RejectReason.INVALID, RejectReason.MODERATION)
+        assert isinstance(outcome, Unknown) or (isinstance(outcome, Rejected) and outcome.reason not in final)
+        with pytest.raises(ProviderError) as raised:
+            await made.get(replace(marked(made), ref="abc"))
+        assert not isinstance(raised.value, PredictionGone)
+        with pytest.raises(ProviderError):
+            await made.find(marked(made))
+        await made.close()
+
+
 async def test_a_key_gives_the_same_prediction_again(provider: Provider) -> None:
     if provider.capabilities.dedupe is not Dedupe.KEY:
         assert not provider.capabilities.synchronous or provider.capabilities.dedupe is Dedupe.NONE
@@ -159,10 +245,27 @@ async def test_a_lost_call_is_found_in_the_list(provider: Provider) -> None:
         with pytest.raises(ProviderError):
             await provider.find(call_for(provider))
         return
-    call = call_for(provider)
+    call = marked(provider)
     outcome = await create(provider, call)
-    assert [found.ref for found in await provider.find(call)] == [outcome.prediction.ref]
-    assert await provider.find(call_for(provider, width=128)) == []
+    found, other = await provider.find(call), await provider.find(marked(provider, width=128))
+    assert (found.ours.ref if found.ours else None) == outcome.prediction.ref
+    assert (other.ours, other.alike, other.doubtful, other.whole) == (None, [], [], True)
+    assert await provider.shows(replace(call, ref=outcome.prediction.ref)) is True
+    assert await provider.shows(replace(call, ref="nosuchprediction")) is False
+
+
+async def test_what_was_sold_names_its_call(provider: Provider) -> None:
+    if provider.capabilities.dedupe is not Dedupe.RECONCILE:
+        with pytest.raises(ProviderError):
+            await provider.sold(0)
+        return
+    call = marked(provider)
+    outcome = await create(provider, call)
+    sold = await provider.sold(CLOCK.now_ms() - 60_000)
+    assert [(each.ref, each.call_id, each.marker) for each in sold.predictions] == [
+        (outcome.prediction.ref, call.id, call.marker)
+    ]
+    assert (sold.whole, sold.unreadable) == (True, 0)
 
 
 async def test_many_calls_are_followed_with_one_request(provider: Provider) -> None:

@@ -28,7 +28,7 @@ class ManualClock(Clock):
 
     def new_secret(self) -> str:
         self._made += 1
-        return f"{self._made:x}".translate(str.maketrans("0189", "wxyz")).rjust(26, "a")
+        return f"{self._made:x}".translate(str.maketrans("0189", "wxyz")).rjust(26, "w")
 
     def chance(self) -> float:
         """Return the middle: jitter neither shortens nor lengthens."""

@@ -14,7 +14,7 @@ Put = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class CogFaults:
     """A server on a free port of this machine for one `async with` block.
 
-    What the next PUTs meet is set by `answers`, `drops`, `breaks_off` and `hangs`; the rest by attributes.
+    What the next PUTs meet is set by `answers`, `fails`, `drops` and the like; the rest by attributes.
     What arrived is in `puts` (id and body) and `cancels` (ids); `arrived` is set with the first PUT.
     """
 
@@ -25,6 +25,7 @@ class CogFaults:
         self.schema_looks = 0
         self.arrived = asyncio.Event()
         self.cancel_status = 200
+        self.cancel_body = "{}"
         self.health: Any = {"status": "READY", "version": {"coglet": "0.23.1"}}
         self.schema: Any = None
         self._over = asyncio.Event()
@@ -52,6 +53,20 @@ class CogFaults:
             return web.Response(status=status, text=text, content_type="application/json", headers=headers)
 
         self._put = put
+
+    def fails(self, status: int) -> None:
+        """Answer every PUT with this error of a gateway, for ever."""
+
+        async def put(_request: web.Request) -> web.StreamResponse:
+            page = f"<html><body><h1>{status}</h1></body></html>"
+            return web.Response(status=status, text=page, content_type="text/html")
+
+        self._put = put
+
+    def answers_for_another(self) -> None:
+        """Answer with a prediction that is somebody else's: another id, input and output."""
+        another = {"id": "f" * 26, "input": {"prompt": "somebody's"}, "status": "succeeded"}
+        self.answers(200, {**another, "output": "data:text/plain,somebody's"})
 
     def drops(self) -> None:
         """Reset the connection instead of answering."""
@@ -100,7 +115,7 @@ class CogFaults:
 
     async def _on_cancel(self, request: web.Request) -> web.StreamResponse:
         self.cancels.append(request.match_info["id"])
-        return web.json_response({}, status=self.cancel_status)
+        return web.Response(text=self.cancel_body, status=self.cancel_status, content_type="application/json")
 
     async def _on_health(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(self.health)

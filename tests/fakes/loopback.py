@@ -130,7 +130,7 @@ class World:
 
     def fetcher(self, **options: Any) -> Fetcher:
         """Return a fetcher for small files with the tests' policy, changed by `options`."""
-        defaults = {"max_bytes": 1000, "total_timeout_s": 30, "resolver": self.resolve, "permits": permits}
+        defaults = {"max_bytes": 1000, "answer_timeout_s": 30, "resolver": self.resolve, "permits": permits}
         fetcher = Fetcher(**{**defaults, **options})
         self.fetchers.append(fetcher)
         return fetcher

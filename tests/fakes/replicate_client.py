@@ -6,6 +6,7 @@ from typing import Any
 
 from mediagen.clock import Clock, SystemClock
 from mediagen.providers.base import Accepted, Call, Outcome, Prediction, ProviderContext
+from mediagen.providers.markers import Marker
 from mediagen.providers.replicate import ReplicateProvider, ReplicateSettings
 from mediagen.safefetch import Fetcher
 from mediagen.settings import load, load_settings
@@ -13,7 +14,8 @@ from tests.fakes.replicate_data import now_ms
 
 CLOCK = SystemClock()
 MODEL = "acme/painter"
-HOOK = "https://gw.example/hooks/replicate/inst.job"
+HOOK = "https://gw.example/hooks/replicate/token"
+INSTALLATION = "0123456789abcdef"
 
 
 @asynccontextmanager
@@ -35,10 +37,12 @@ def a_call(
     model: str = MODEL,
     ref: str | None = None,
     hook: bool = False,
+    job: str = "",
     **parameters: Any,
 ) -> Call:
-    """Return a new call; with `hook`, its webhook URL names it."""
+    """Return a new call, of a job of its own or the one given; with `hook`, its webhook URL names it."""
     call_id = CLOCK.new_id()
+    marker = Marker(installation=INSTALLATION, job=job or CLOCK.new_id(), call=call_id) if hook else None
     return Call(
         id=call_id,
         model=model,
@@ -46,7 +50,9 @@ def a_call(
         created_at_ms=now_ms(),
         timeout_s=300,
         ref=ref,
-        webhook_url=f"{HOOK}.{call_id}.mac" if hook else None,
+        webhook_url=f"{HOOK}/{marker}" if hook else None,
+        marker=marker,
+        asked_at_ms=now_ms(),
     )
 
 

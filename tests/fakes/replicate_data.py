@@ -18,25 +18,89 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
 
 @dataclass
 class Switches:
-    """What happens to a create and its prediction."""
+    """What happens to a create and its prediction.
 
+    Those under "the list", "the clock" and "others" are of the whole server: they work as they stand now, and
+    are not read from a create's input.
+    """
+
+    # --- the create
     latency_s: float = 0.0  # of the generation; negative: it ends when `finish` is called
+    cold_s: float = 0.0  # from the create to the start of the generation
     answer_delay_s: float = 0.0  # before the create is looked at
+    lost_times: int = 0  # so many creates of each prompt break before anything is bought; -1: all
     refuse: int = 0  # status of a refusal; nothing is bought: 401, 402, 404, 422, 429, 500, ...
+    refuse_html: bool = False  # the refusal is a gateway's page, not the provider's JSON
     refuse_times: int = -1  # so many creates of each prompt are refused; -1: all
     refuse_detail: str = "refused"
     retry_after: str = ""  # header of the refusal
-    after_accept: str = ""  # bought, and then: status such as "502", drop, hang, malformed, truncated, no_id
+    refuse_webhook: int = (
+        0  # status of the refusal of a webhook at .invalid: 422 names the field, 400 does not
+    )
+    after_accept: str = ""  # bought, and then: see `replicate.FAULTS`
     after_times: int = -1  # so many creates of each prompt meet that; -1: all
+    answer_webhook: bool = True  # whether the answer for somebody else shows that prediction's webhook
+
+    # --- its end
     fail: str = ""  # the prediction fails with these words
     moderation: bool = False  # the prediction fails because its output was flagged
-    output: str = "list"  # list, string, dict, text or none
-    file: str = "png"  # what the link gives: png, gone, truncated, html, empty or redirect
-    redirect_to: str = "http://169.254.169.254/latest/meta-data"
-    list_lag_s: float = 0.0  # until it shows in the list; negative: until `reveal` is called
-    echo_webhook: bool = True  # whether the prediction shows its webhook
+    canceled: bool = False  # the provider cancels it, by itself
+    partial: bool = False  # a failed or canceled one shows its outputs, too
+    output: str = "list"  # list, string, dict, text, none, nan, deep or huge
     send_webhooks: bool = True
+    ring_after_s: float = 0.0  # until a webhook is sent
+
+    # --- what is shown of it
+    echo: str = ""  # changes of the input shown, comma separated: see `replicate_views.ECHOES`
+    shown_model: str = ""  # another name of the model
+    echo_webhook: bool = True  # whether the prediction shows its webhook
+    list_webhook: bool = True  # whether it does so in the list, too
     data_removed: bool = False  # input, output and logs are removed when it ends
+    removed_after_s: float = -1.0  # the same so long after its end; negative: never
+    odd: str = ""  # what a look and the list show beside it: nan, deep (150 levels) or huge (24 MB)
+
+    # --- looks and cancels
+    look_says: str = ""  # what looks are told in its place: see `replicate_gateway.answer`
+    look_passes: int = 0  # so many looks are told the truth first
+    look_times: int = -1  # so many looks are told that; -1: all
+    look_for_s: float = -1.0  # so long after the create looks are told that; negative: for ever
+    look_ended: bool = False  # only looks at an ended prediction count
+    cancel_says: str = (
+        ""  # as `look_says`; or ignored (200, goes on), hang, late (200, stops `cancel_late_s` on)
+    )
+    cancel_times: int = -1
+    cancel_late_s: float = 2.0
+
+    # --- its files
+    file: str = "png"  # what the link gives: see `replicate_files.KINDS`
+    file_times: int = -1  # so many requests for it get that, then the picture comes; -1: all
+    file_for_s: float = -1.0  # so long after the end; negative: for ever
+    file_bytes: str = ""  # base64 of a file in place of the picture
+    file_encoding: str = ""  # Content-Encoding; only gzip changes the bytes
+    file_rate: int = 0  # bytes per second; 0: as fast as can be
+    file_ranges: bool = True  # whether Range is understood
+    file_at: str = ""  # the link leads to another port of this host (port) or another host (host)
+    link_dies: bool = False  # the first link shown is dead; the next look shows one that lives
+    redirect_to: str = "http://169.254.169.254/latest/meta-data"
+
+    # --- the list
+    list_lag_s: float = 0.0  # until it shows in the list; negative: until `reveal` is called
+    list_adds: str = ""  # odd entries and orders, comma separated: see `replicate_lists.ADDS`
+    list_pages: str = ""  # repeats (one page for ever), empty (between two pages), cut (no next page)
+    list_says: str = ""  # as `look_says`
+    list_times: int = -1  # so many requests for the list are told that
+
+    # --- the clock
+    clock_offset_s: float = 0.0  # ahead of ours, in all times shown and in Date
+    clock_step_s: float = 0.0  # further ahead once `clock_step_after` creates have come
+    clock_step_after: int = 0
+    date: str = "own"  # the Date header: own, true (not offset), none, two (front ends 90 s apart)
+
+    # --- others with the same account
+    others_each: int = 0  # predictions that others buy at each create of ours
+    others_per_s: float = 0.0  # and by themselves
+    others_prompt: str = "other"  # same or other: than our latest
+    others_webhook: str = ""  # the webhook that theirs carry; {id} is a new id
 
 
 @dataclass
@@ -58,11 +122,26 @@ class Kept:
     logs: str = ""
     started_ms: int | None = None
     completed_ms: int | None = None
+    made_at: float = field(default_factory=time.monotonic)
+    ended_at: float | None = None  # monotonic
+    tenant: str = ""  # who else bought it; empty: we did
+    looks: int = 0
+    cancels: int = 0
+    downloads: int = 0
+    links: int = 0  # how often links to its files were shown
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def prompt(self) -> str:
         return str(self.input.get("prompt"))
+
+    @property
+    def data_is_removed(self) -> bool:
+        """Whether input, output and logs are shown no more."""
+        if self.ended_at is None:
+            return self.switches.data_removed and self.status in ENDED
+        after_s = 0.0 if self.switches.data_removed else self.switches.removed_after_s
+        return 0 <= after_s <= time.monotonic() - self.ended_at
 
 
 @dataclass

@@ -36,6 +36,19 @@ def test_the_provider_lists_what_it_sold_within_the_grace_that_the_server_is_tol
     assert len({fate.name for fate in fates}) == 11
 
 
+def test_with_all_faults_the_rest_is_as_evil_as_before_and_predictions_are_listed_in_time() -> None:
+    old, tricky = EvilProvider(1), EvilProvider(1, faults="all")
+    prompts = [f"job {number}" for number in range(1000)]
+    pairs = [(old.fate(prompt), tricky.fate(prompt)) for prompt in prompts]
+    assert {
+        (one.name, one.fail, one.latency_s) == (two.name, two.fail, two.latency_s) for one, two in pairs
+    } == {True}
+    assert max(two.answer_delay_s + two.list_lag_s for _, two in pairs) < LISTED_AFTER_S
+    tricks = {name for name in tricky.faults if name.startswith("trick ")}
+    assert len(tricks) == 14
+    assert not [name for name in old.faults if name.startswith("trick ")]
+
+
 # --- the judge
 
 

@@ -1,6 +1,6 @@
 """A whole engine on a database of its own, of each kind, with a clock and a provider in the test's hand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mediagen.worker import steps
 from mediagen.worker.ports import Marks, Ports, Timing
 from tests.conformance.databases import DATABASES
 from tests.fakes.clock import ManualClock
+from tests.fakes.inbox import Inbox
 from tests.fakes.scripted import ScriptedProvider
 
 LEASE_MS = 30_000
@@ -121,3 +122,20 @@ def _engine(
         ports=ports,
         policies=dict(POLICY),
     )
+
+
+@pytest.fixture
+async def inbox(engine: Engine, tmp_path: Path) -> Inbox:
+    return Inbox(engine.artifacts, await engine.submit(), tmp_path / "artifacts" / ".tmp")
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[bytes], Path]:
+    """Write bytes to a file whose name claims that they are a PNG, which nobody must believe."""
+
+    def save(data: bytes) -> Path:
+        path = tmp_path / "claimed.png"
+        path.write_bytes(data)
+        return path
+
+    return save

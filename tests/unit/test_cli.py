@@ -14,7 +14,8 @@ import structlog
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from mediagen.cli import app, parameter
+from mediagen.cli import app
+from mediagen.commands.parameters import parameter
 from mediagen.db.migrate import HEAD
 
 QUICK = ("-p", "latency_s=0.05", "-p", "width=64", "-p", "height=64")

@@ -1,7 +1,6 @@
 """The Cog provider against a server that fails as told."""
 
 import base64
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -205,6 +204,26 @@ async def test_what_the_input_caused_fails_for_good(faults: CogFaults, cog: CogP
     assert not failed.retryable
 
 
+@pytest.mark.parametrize("status", ["failed", "canceled"])
+async def test_what_was_made_before_the_failure_is_kept(
+    faults: CogFaults, cog: CogProvider, status: str
+) -> None:
+    output = {"frames": [PNG_URI, "data:image/png;base64,*not*"], "step": 3}
+    faults.answers(200, {"status": status, "error": "Prediction failed: ValueError: x", "output": output})
+    ended = await prediction(cog)
+    assert [output.data for output in ended.outputs] == [PNG]
+    assert ended.document == (
+        '{"frames": ["data:image/png;base64,(stored)", "data:image/png;base64,(stored)"], "step": 3}'
+    )
+
+
+async def test_what_a_model_says_beside_its_files_is_kept(faults: CogFaults, cog: CogProvider) -> None:
+    faults.answers(200, {"status": "succeeded", "output": {"image": PNG_URI, "seed": 7}})
+    done = await prediction(cog)
+    assert [output.data for output in done.outputs] == [PNG]
+    assert done.document == '{"image": "data:image/png;base64,(stored)", "seed": 7}'
+
+
 async def test_a_canceled_prediction_is_canceled(faults: CogFaults, cog: CogProvider) -> None:
     faults.answers(200, {"status": "canceled"})
     assert (await prediction(cog)).status is PredictionStatus.CANCELED
@@ -217,111 +236,24 @@ async def test_a_canceled_prediction_is_canceled(faults: CogFaults, cog: CogProv
 async def test_joining_an_earlier_request_leaves_the_outcome_unknown(
     faults: CogFaults, cog: CogProvider, status: str
 ) -> None:
-    faults.answers(202, {"id": "it", "status": status})
+    faults.answers(202, {"status": status})
     assert isinstance(await create(cog), Unknown)
 
 
 async def test_joining_one_that_just_ended_gives_its_output(faults: CogFaults, cog: CogProvider) -> None:
-    faults.answers(202, {"id": "it", "status": "succeeded", "output": "data:,done"})
-    assert [output.data for output in (await prediction(cog)).outputs] == [b"done"]
+    call = a_call()
+    faults.answers(202, {"id": call.id, "status": "succeeded", "output": "data:,done"})
+    assert [output.data for output in (await prediction(cog, call)).outputs] == [b"done"]
 
 
-# --- refusals: certainly not carried out
-
-
-async def test_a_full_server_is_busy_for_a_second(faults: CogFaults, cog: CogProvider) -> None:
-    faults.answers(409, {"error": "At capacity - all prediction slots busy", "status": "failed"})
-    refused = await rejection(cog)
-    assert (refused.reason, refused.retry_after_s) == (RejectReason.BUSY, 1)
-    assert "At capacity" in refused.message
-
-
-async def test_a_server_that_still_sets_up_is_busy(faults: CogFaults, cog: CogProvider) -> None:
-    faults.answers(503, {"error": "Setup has not finished yet", "status": "failed"})
-    refused = await rejection(cog)
-    assert (refused.reason, refused.retry_after_s) == (RejectReason.BUSY, 5)
-
-
-async def test_a_refused_input_names_the_field(faults: CogFaults, cog: CogProvider) -> None:
-    problem = {"loc": ["body", "input", "width"], "msg": "9 is greater than 8", "type": "value_error"}
-    faults.answers(422, {"detail": [problem]})
-    refused = await rejection(cog)
-    assert refused.reason is RejectReason.INVALID
-    assert "width: 9 is greater than 8" in refused.message
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [
-        (302, RejectReason.UNREACHABLE),
-        (400, RejectReason.INVALID),
-        (401, RejectReason.UNAUTHORIZED),
-        (403, RejectReason.UNAUTHORIZED),
-        (404, RejectReason.UNREACHABLE),
-        (405, RejectReason.UNREACHABLE),
-        (413, RejectReason.INVALID),
-        (422, RejectReason.INVALID),
-        (429, RejectReason.RATE_LIMITED),
-    ],
-)
-@pytest.mark.parametrize("body", ['"why"', '{"detail": [{"loc": 1, "msg": 2}, 3]}', "<p>no JSON", ""])
-async def test_a_refusal_has_its_reason_whatever_its_body(
-    faults: CogFaults, cog: CogProvider, status: int, reason: RejectReason, body: str
+@pytest.mark.parametrize("ref", ["other", 7, {"a": 1}])
+async def test_an_answer_about_another_prediction_leaves_the_outcome_unknown(
+    faults: CogFaults, cog: CogProvider, ref: Any
 ) -> None:
-    faults.answers(status, body)
-    assert (await rejection(cog)).reason is reason
-
-
-async def test_the_pause_that_is_asked_for_is_passed_on(faults: CogFaults, cog: CogProvider) -> None:
-    faults.answers(429, "slow down", {"Retry-After": "7"})
-    assert (await rejection(cog)).retry_after_s == 7
-
-
-async def test_a_wrong_address_names_the_setting(faults: CogFaults, cog: CogProvider) -> None:
-    faults.answers(404, "")
-    assert "COG_URL" in (await rejection(cog)).message
-
-
-async def test_a_port_where_nobody_listens_is_unreachable(context: ProviderContext) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        cog = CogProvider(context, load(CogSettings, cog_url=url))
-        assert (await rejection(cog)).reason is RejectReason.UNREACHABLE
-        await cog.close()
-
-
-# --- no answer to trust
-
-
-@pytest.mark.parametrize("fault", [CogFaults.drops, CogFaults.breaks_off])
-async def test_a_lost_connection_leaves_the_outcome_unknown(
-    faults: CogFaults, cog: CogProvider, fault: Any
-) -> None:
-    fault(faults)
-    assert isinstance(await create(cog), Unknown)
-
-
-async def test_a_lost_connection_is_not_tried_again(faults: CogFaults, cog: CogProvider) -> None:
-    faults.drops()
-    await create(cog)
-    assert len(faults.puts) == 1
-
-
-@pytest.mark.parametrize("body", ["", "<html>", "[]", "null", "{}", '{"status": 7}', '{"status": "new"}'])
-async def test_an_answer_of_something_else_leaves_the_outcome_unknown(
-    faults: CogFaults, cog: CogProvider, body: str
-) -> None:
-    faults.answers(200, body)
-    assert isinstance(await create(cog), Unknown)
-
-
-@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-async def test_an_error_on_the_way_leaves_the_outcome_unknown(
-    faults: CogFaults, cog: CogProvider, status: int
-) -> None:
-    faults.answers(status, "upstream trouble")
-    assert isinstance(await create(cog), Unknown)
+    faults.answers(200, {"id": ref, "status": "succeeded", "output": "data:,done"})
+    outcome = await create(cog)
+    assert isinstance(outcome, Unknown)
+    assert "another prediction" in outcome.message
 
 
 # --- time
@@ -339,6 +271,12 @@ async def test_one_that_cog_no_longer_knows_has_timed_out(faults: CogFaults, cog
     faults.hangs()
     faults.cancel_status = 404
     assert (await prediction(cog, a_call(timeout_s=0.2))).error_code == "timed_out"
+
+
+async def test_a_page_of_a_proxy_does_not_say_that_it_stopped(faults: CogFaults, cog: CogProvider) -> None:
+    faults.hangs()
+    faults.cancel_status, faults.cancel_body = 404, "<html>404 Not Found</html>"
+    assert isinstance(await create(cog, a_call(timeout_s=0.2)), Unknown)
 
 
 async def test_one_that_may_not_have_stopped_is_unknown(faults: CogFaults, cog: CogProvider) -> None:

@@ -162,6 +162,28 @@ async def test_only_its_own_origin_is_trusted(context: ProviderContext, url: str
     assert CogProvider(context, load(CogSettings, cog_url="http://gpu/base")).trusts(url) is trusted
 
 
+@pytest.mark.parametrize(
+    ("url", "trusted"),
+    [
+        ("http://files.lan/1.png", True),
+        ("http://10.0.0.7:9000/1.png", True),
+        ("http://10.0.0.7/1.png", False),
+        ("http://gpu:5001/1.png", False),
+    ],
+)
+async def test_hosts_of_ones_own_that_are_named_are_trusted(
+    context: ProviderContext, url: str, trusted: bool
+) -> None:
+    hosts = ("files.lan", "10.0.0.7:9000")
+    settings = load(CogSettings, cog_url="http://gpu:5000", cog_output_hosts=hosts)
+    assert CogProvider(context, settings).trusts(url) is trusted
+
+
+def test_a_bad_host_is_refused_by_the_settings_name() -> None:
+    with pytest.raises(SettingsError, match="COG_OUTPUT_HOSTS"):
+        load(CogSettings, cog_url="http://gpu", cog_output_hosts=("http://files.lan",))
+
+
 async def test_a_second_run_costs_no_money_and_its_id_is_its_key(cog: CogProvider) -> None:
     assert cog.capabilities.dedupe is Dedupe.KEY
     assert not cog.capabilities.billed

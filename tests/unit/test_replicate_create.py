@@ -1,18 +1,32 @@
 """What is known of a paid create at Replicate, whatever the fake Replicate does with it."""
 
 import asyncio
+import json
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from aiohttp import web
 
-from mediagen.providers.base import Accepted, PredictionStatus, Rejected, RejectReason, Unknown
+from mediagen.providers.base import (
+    Accepted,
+    Call,
+    Outcome,
+    PredictionStatus,
+    Rejected,
+    RejectReason,
+    Unknown,
+)
 from mediagen.providers.replicate import ReplicateProvider
+from tests.fakes.rawhttp import app_server
 from tests.fakes.replicate import FakeReplicate
 from tests.fakes.replicate_client import CLOCK, a_call, bought, create, provider_at
 from tests.fakes.replicate_data import VERSION
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @pytest.fixture
@@ -58,8 +72,8 @@ async def test_the_webhook_goes_along_with_start_and_completed(
     assert prediction.call_id == call.id
 
 
-@pytest.mark.parametrize(("timeout_s", "header"), [(300, "300s"), (0.5, "5s"), (90.2, "91s")])
-async def test_a_deadline_in_seconds_is_set_and_no_wait_is_asked_for(
+@pytest.mark.parametrize(("timeout_s", "header"), [(300, "2100s"), (0.5, "1801s"), (90.2, "1891s")])
+async def test_a_deadline_after_the_providers_queue_is_set_and_no_wait_is_asked_for(
     fake: FakeReplicate, replicate: ReplicateProvider, timeout_s: float, header: str
 ) -> None:
     await bought(replicate, replace(a_call(), timeout_s=timeout_s))
@@ -184,3 +198,126 @@ async def test_many_creates_at_a_time_are_each_bought_once(
     outcomes = await asyncio.gather(*(create(replicate, call) for call in calls))
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
     assert fake.stats()["by_prompt"] == {f"prompt {i}": 1 for i in range(50)}
+
+
+# --- whose words a refusal is
+
+
+GATEWAY = ["<html>404 Not Found</html>", "", '"not found"', "[]", "{}"]
+
+
+def parrot(body: str, status: int) -> Handler:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=body, status=status, content_type="application/json")
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 402, 403, 404, 413, 422, 429, 500, 503])
+@pytest.mark.parametrize("body", GATEWAY)
+async def test_a_page_of_a_gateway_refuses_nothing(status: int, body: str) -> None:
+    async with app_server(parrot(body, status)) as url, provider_at(url) as provider:
+        assert isinstance(await create(provider, a_call(hook=True)), Unknown)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        {"detail": "webhook: must be a public address", "status": 422},
+        {"title": "Input validation failed", "invalid_fields": [{"field": "webhook", "description": "bad"}]},
+        {"detail": [{"loc": ["body", "Webhook"], "msg": "Webhook is not allowed"}]},
+    ],
+)
+async def test_a_refused_marker_is_told_from_a_refused_input(problem: Any) -> None:
+    async with app_server(parrot(json.dumps(problem), 422)) as url, provider_at(url) as provider:
+        marked, unmarked = await create(provider, a_call(hook=True)), await create(provider, a_call())
+    assert isinstance(marked, Rejected)
+    assert isinstance(unmarked, Rejected)
+    assert (marked.reason, unmarked.reason) == (RejectReason.MARKER, RejectReason.INVALID)
+
+
+# --- whose prediction an answer is
+
+
+async def answered(call: Call, **shown: Any) -> Outcome:
+    """Return what comes of an answer that shows this of a prediction."""
+    body = json.dumps({"id": "it", "status": "starting", **shown})
+    async with app_server(parrot(body, 201)) as url, provider_at(url) as provider:
+        return await create(provider, call)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"webhook": a_call(hook=True).webhook_url},
+        {"webhook": "https://app.example/done"},
+        {"input": {"prompt": "another prompt"}},
+        {"webhook": None, "input": {"prompt": "another prompt"}, "model": "acme/painter"},
+    ],
+    ids=["marker of another call", "another address", "another prompt", "another prompt, same model"],
+)
+async def test_an_answer_about_another_call_is_not_ours(shown: dict[str, Any]) -> None:
+    outcome = await answered(a_call(hook=True), **shown)
+    assert isinstance(outcome, Unknown)
+    assert "about another prediction, 'it'" in outcome.message
+
+
+async def test_the_address_of_another_call_is_not_shown_to_people() -> None:
+    outcome = await answered(a_call(hook=True), webhook="https://app.example/secret-token")
+    assert isinstance(outcome, Unknown)
+    assert "secret-token" not in outcome.message
+
+
+async def test_an_address_that_was_not_sent_is_anothers() -> None:
+    assert isinstance(await answered(a_call(), webhook="https://app.example/done"), Unknown)
+
+
+async def test_another_model_and_version_without_an_input_is_another_call() -> None:
+    call = a_call(model=f"acme/painter:{VERSION}")
+    assert isinstance(await answered(call, model="x/y", version="f" * 64), Unknown)
+    for shown in ({"model": "x/y"}, {"version": "f" * 64}, {"model": "x/y", "version": VERSION}):
+        assert isinstance(await answered(call, **shown), Accepted)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {},
+        {"input": {}},
+        {"input": {"prompt": "a pond", "width": 64, "seed": 4711}},
+        {"input": {"prompt": "a pond", "width": 65}},
+        {"input": {"prompt": "a po..."}, "model": "acme/renamed", "version": "hidden"},
+        {"input": {"prompt": "[redacted]"}},
+        {"webhook": "***"},
+        {"webhook": {"url": "x"}},
+    ],
+)
+async def test_what_does_not_contradict_is_taken(shown: dict[str, Any]) -> None:
+    assert isinstance(await answered(a_call(hook=True, width=64), **shown), Accepted)
+
+
+async def test_our_marker_proves_it_whatever_else_is_shown() -> None:
+    call = a_call(hook=True)
+    outcome = await answered(call, webhook=call.webhook_url, input={"prompt": "another"}, model="x/y")
+    assert isinstance(outcome, Accepted)
+    assert (outcome.prediction.call_id, outcome.prediction.marker) == (call.id, call.marker)
+
+
+async def test_an_answer_with_a_number_that_is_none_is_read() -> None:
+    body = '{"id": "it", "status": "starting", "metrics": {"time": NaN}}'
+    async with app_server(parrot(body, 201)) as url, provider_at(url) as provider:
+        assert isinstance(await create(provider, a_call()), Accepted)
+
+
+# --- whether it may still be sent
+
+
+async def test_a_call_that_was_taken_over_is_not_sent(
+    fake: FakeReplicate, replicate: ReplicateProvider
+) -> None:
+    async def no() -> bool:
+        return False
+
+    outcome = await replicate.create(a_call(), send_by=CLOCK.monotonic() + 10, may_send=no)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, fake.creates) == (RejectReason.UNREACHABLE, [])

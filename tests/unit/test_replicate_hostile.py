@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from mediagen.errors import ProviderError
+from mediagen.errors import ProviderError, Unreadable
 from mediagen.providers.base import Accepted, Rejected, Unknown
 from mediagen.providers.replicate import ReplicateProvider
 from tests.fakes.handclock import HandClock
@@ -90,8 +90,14 @@ async def all_methods(replicate: ReplicateProvider, clock: HandClock) -> list[st
     assert isinstance(await create(replicate, call), Accepted | Rejected | Unknown)
     clock.now_s += 3600  # so that nothing is cached
     assert len(await replicate.models()) == 1
-    free: list[Callable[..., Awaitable[Any]]] = [replicate.get, replicate.cancel, replicate.find]
+    free: list[Callable[..., Awaitable[Any]]] = [
+        replicate.get,
+        replicate.cancel,
+        replicate.find,
+        replicate.shows,
+    ]
     said = [await says(method(call)) for method in free]
+    said.append(await says(replicate.sold(0)))
     return [*said, await says(replicate.follow([call])), await says(replicate.check())]
 
 
@@ -127,6 +133,47 @@ async def test_another_prediction_than_the_one_asked_for_is_an_error(
 ) -> None:
     parrot.body = json.dumps({"id": "other", "status": "succeeded", "output": "https://h/1"}).encode()
     assert "is not the prediction 'abc'" in await says(replicate.get(a_call(ref="abc")))
+
+
+async def test_a_prediction_that_shows_the_marker_of_another_call_is_never_taken(
+    parrot: Parrot, replicate: ReplicateProvider
+) -> None:
+    call, other = a_call(ref="abc", hook=True), a_call(hook=True)
+    shown = {"id": "abc", "status": "succeeded", "output": "https://h/1"}
+    parrot.body = json.dumps({**shown, "webhook": other.webhook_url}).encode()
+    with pytest.raises(Unreadable) as raised:
+        await replicate.get(call)
+    assert "https://h/1" in raised.value.raw
+    for webhook in (call.webhook_url, None, "https://h/"):
+        parrot.body = json.dumps({**shown, "webhook": webhook}).encode()
+        assert (await replicate.get(call)).outputs
+
+
+async def test_a_prediction_that_can_not_be_read_is_kept_for_people(
+    parrot: Parrot, replicate: ReplicateProvider
+) -> None:
+    parrot.body = b"<html>maintenance</html>"
+    with pytest.raises(Unreadable) as raised:
+        await replicate.get(a_call(ref="abc"))
+    assert raised.value.raw == "<html>maintenance</html>"
+
+
+@pytest.mark.parametrize("value", ["NaN", "[" * 150 + "]" * 150, "1e999", "9" * 5000])
+async def test_an_odd_value_does_not_lose_the_prediction(
+    parrot: Parrot, replicate: ReplicateProvider, value: str
+) -> None:
+    parrot.body = f'{{"id": "abc", "status": "succeeded", "output": ["https://h/1", {value}]}}'.encode()
+    done = await replicate.get(a_call(ref="abc"))
+    assert done.outputs[0].url == "https://h/1"
+
+
+async def test_a_404_page_of_a_gateway_is_not_the_end_of_a_prediction(
+    parrot: Parrot, replicate: ReplicateProvider
+) -> None:
+    parrot.status, parrot.body = 404, b"<html>404 Not Found</html>"
+    with pytest.raises(ProviderError) as raised:
+        await replicate.get(a_call(ref="abc"))
+    assert (type(raised.value), raised.value.retryable) == (ProviderError, True)
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])

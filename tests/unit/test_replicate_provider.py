@@ -1,6 +1,5 @@
 """The Replicate provider against a fake Replicate that misbehaves as told."""
 
-import io
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -8,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from mediagen.errors import FetchError, FetchGone, PredictionGone, ProviderError, SettingsError
+from mediagen.errors import PredictionGone, ProviderError, SettingsError
 from mediagen.providers.base import (
     Call,
     Dedupe,
@@ -230,9 +228,10 @@ async def test_an_error_text_never_shows_the_token(fake: FakeReplicate) -> None:
     assert len(failed.error_message) == 500
 
 
-async def test_an_unknown_prediction_is_gone(replicate: ReplicateProvider) -> None:
-    with pytest.raises(PredictionGone):
+async def test_an_unknown_prediction_is_gone_but_not_for_sure(replicate: ReplicateProvider) -> None:
+    with pytest.raises(PredictionGone) as raised:
         await replicate.get(a_call(ref="nosuchprediction"))
+    assert not raised.value.sure
 
 
 @pytest.mark.parametrize("ref", [None, "..", "a/b", "x?y", ""])
@@ -248,8 +247,17 @@ async def test_a_success_whose_data_was_removed_is_gone(
     fake: FakeReplicate, replicate: ReplicateProvider
 ) -> None:
     call = await followed(replicate, fake, a_call(fake={"data_removed": True}))
-    with pytest.raises(PredictionGone, match="removed"):
+    with pytest.raises(PredictionGone, match="removed") as raised:
         await replicate.get(call)
+    assert raised.value.sure
+
+
+@pytest.mark.parametrize("switches", [{"fail": "boom"}, {"moderation": True}])
+async def test_a_failure_whose_data_was_removed_is_still_a_failure(
+    fake: FakeReplicate, replicate: ReplicateProvider, switches: dict[str, Any]
+) -> None:
+    call = await followed(replicate, fake, a_call(fake={"data_removed": True, **switches}))
+    assert (await replicate.get(call)).status is PredictionStatus.FAILED
 
 
 async def test_a_success_without_output_has_none(fake: FakeReplicate, replicate: ReplicateProvider) -> None:
@@ -279,79 +287,12 @@ async def test_cancel_of_what_has_ended_changes_nothing(
     assert (await replicate.get(call)).status is PredictionStatus.SUCCEEDED
 
 
-async def test_cancel_of_an_unknown_prediction_says_so(replicate: ReplicateProvider) -> None:
-    with pytest.raises(PredictionGone):
+async def test_cancel_of_an_unknown_prediction_says_so_and_proves_nothing(
+    replicate: ReplicateProvider,
+) -> None:
+    with pytest.raises(ProviderError, match="not found") as raised:
         await replicate.cancel(a_call(ref="nosuchprediction"))
-
-
-# --- outputs
-
-
-async def fetched(provider: ReplicateProvider, output: Output) -> bytes:
-    async with provider.open(output) as download:
-        return b"".join([chunk async for chunk in download.chunks])
-
-
-async def test_an_output_is_a_real_picture_of_the_size_asked_for(
-    fake: FakeReplicate, replicate: ReplicateProvider
-) -> None:
-    call = await followed(replicate, fake, a_call(width=320, height=200))
-    data = await fetched(replicate, (await replicate.get(call)).outputs[0])
-    with Image.open(io.BytesIO(data)) as picture:
-        assert (picture.format, picture.size) == ("PNG", (320, 200))
-
-
-@pytest.mark.parametrize(
-    ("file", "error"), [("gone", FetchGone), ("truncated", FetchError), ("redirect", FetchError)]
-)
-async def test_an_output_that_can_not_be_had_is_a_fetch_error(
-    fake: FakeReplicate, replicate: ReplicateProvider, file: str, error: type[FetchError]
-) -> None:
-    call = await followed(replicate, fake, a_call(fake={"file": file}))
-    done = await replicate.get(call)
-    with pytest.raises(error):
-        await fetched(replicate, done.outputs[0])
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://api.example/files/1",
-        "https://API.example:443/x",
-        "https://replicate.delivery/a.png",
-        "https://pbxt.replicate.delivery/a/b.png",
-        "https://a.b.replicate.delivery/x?y=1",
-    ],
-)
-async def test_outputs_at_the_api_and_at_replicates_delivery_are_trusted(url: str) -> None:
-    async with provider_at("https://api.example/v1") as provider:
-        assert provider.trusts(url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://api.example/x",
-        "https://api.example:8443/x",
-        "https://api.example.evil/x",
-        "http://replicate.delivery/a.png",
-        "https://replicate.delivery:8443/a.png",
-        "https://evilreplicate.delivery/a.png",
-        "https://replicate.delivery.evil/a.png",
-        "https://replicate.delivery@evil/a.png",
-        "https://evil\\@replicate.delivery/a.png",
-        "https://evil/replicate.delivery",
-        "https://evil#replicate.delivery",
-        "https://user@api.example/x",
-        "ftp://api.example/x",
-        "//api.example/x",
-        "",
-        "https://",
-    ],
-)
-async def test_nothing_else_is_trusted(url: str) -> None:
-    async with provider_at("https://api.example/v1") as provider:
-        assert not provider.trusts(url)
+    assert type(raised.value) is ProviderError
 
 
 # --- the class
@@ -360,6 +301,12 @@ async def test_nothing_else_is_trusted(url: str) -> None:
 async def test_it_bills_lists_and_reconciles(replicate: ReplicateProvider) -> None:
     can = replicate.capabilities
     assert (can.billed, can.lists, can.dedupe, can.synchronous) == (True, True, Dedupe.RECONCILE, False)
+    assert can.retention_s == 3600
+
+
+async def test_how_long_the_provider_keeps_data_can_be_set(fake: FakeReplicate) -> None:
+    async with provider_at(fake.url, replicate_retention=60) as provider:
+        assert provider.capabilities.retention_s == 60
 
 
 async def test_closing_twice_is_fine(replicate: ReplicateProvider) -> None:

@@ -1,4 +1,4 @@
-"""Finding calls in Replicate's list of predictions: many at once, and the one whose answer was lost."""
+"""Finding the call whose answer was lost in Replicate's list of predictions, and what can't be told from it."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from mediagen.errors import ProviderError
-from mediagen.providers.base import Call, PredictionStatus, Unknown
-from mediagen.providers.replicate import FIND_PAGES, FOLLOW_PAGES, ReplicateProvider
+from mediagen.errors import ProviderError, Unreadable
+from mediagen.providers.base import Call, Unknown
+from mediagen.providers.replicate import FIND_PAGES, ReplicateProvider
 from tests.fakes.rawhttp import app_server, hang_up, raw_server
 from tests.fakes.replicate import FakeReplicate
-from tests.fakes.replicate_client import HOOK, a_call, bought, create, provider_at
+from tests.fakes.replicate_client import a_call, bought, create, provider_at
 from tests.fakes.replicate_data import VERSION, Kept, iso
 
 LIST = "GET /v1/predictions"
@@ -30,10 +30,6 @@ async def replicate(fake: FakeReplicate) -> AsyncIterator[ReplicateProvider]:
         yield provider
 
 
-async def accepted(replicate: ReplicateProvider, call: Call) -> Call:
-    return replace(call, ref=(await bought(replicate, call)).ref)
-
-
 async def lost(replicate: ReplicateProvider, fake: FakeReplicate, call: Call) -> Kept:
     """Buy the call and lose the answer; return what the fake keeps of it."""
     fake.switches.after_accept = "drop"
@@ -42,135 +38,84 @@ async def lost(replicate: ReplicateProvider, fake: FakeReplicate, call: Call) ->
     return list(fake.kept.values())[-1]
 
 
-async def found(replicate: ReplicateProvider, call: Call) -> list[str]:
-    return [prediction.ref for prediction in await replicate.find(call)]
+async def found(replicate: ReplicateProvider, call: Call) -> dict[str, Any]:
+    """Return what the list shows of the call, without what is empty."""
+    findings = await replicate.find(call)
+    shown = {
+        "ours": findings.ours.ref if findings.ours else None,
+        "alike": [each.ref for each in findings.alike],
+        "doubtful": list(findings.doubtful),
+        "siblings": [each.ref for each in findings.siblings],
+        "not whole": "" if findings.whole else findings.seen,
+    }
+    return {name: value for name, value in shown.items() if value}
 
 
-# --- follow
+# --- whose prediction is it
 
 
-async def test_many_calls_are_looked_at_with_one_request(
-    fake: FakeReplicate, replicate: ReplicateProvider
-) -> None:
-    calls = [await accepted(replicate, a_call(f"p{i}", hook=i % 2 == 0)) for i in range(20)]
-    for call in calls:
-        await fake.ended(call.ref or "")
-    predictions = await replicate.follow(calls)
-    assert {call.id: call.ref for call in calls} == {id_: p.ref for id_, p in predictions.items()}
-    assert {p.status for p in predictions.values()} == {PredictionStatus.SUCCEEDED}
-    assert [predictions[call.id].call_id for call in calls[:2]] == [calls[0].id, None]
-    assert fake.asked[LIST] == 1
-
-
-async def test_following_turns_pages_until_all_are_seen(
-    fake: FakeReplicate, replicate: ReplicateProvider
-) -> None:
-    fake.page_size = 2
-    calls = [await accepted(replicate, a_call(f"p{i}")) for i in range(9)]
-    assert (await replicate.follow(calls[3:4])).keys() == {calls[3].id}
-    assert fake.asked[LIST] == 3
-
-
-async def test_following_stops_at_predictions_older_than_the_oldest_call(
-    fake: FakeReplicate, replicate: ReplicateProvider
-) -> None:
-    fake.page_size = 2
-    calls = [await accepted(replicate, a_call(f"p{i}")) for i in range(8)]
-    for kept in list(fake.kept.values())[:5]:
-        kept.created_ms -= 70_000
-    await replicate.follow([replace(calls[0], ref="unknown")])
-    assert fake.asked[LIST] == 2
-
-
-async def test_following_turns_ten_pages_at_most(fake: FakeReplicate, replicate: ReplicateProvider) -> None:
-    fake.page_size = 1
-    calls = [await accepted(replicate, a_call(f"p{i}")) for i in range(FOLLOW_PAGES + 2)]
-    assert await replicate.follow(calls[:1]) == {}
-    assert fake.asked[LIST] == FOLLOW_PAGES
-
-
-async def test_following_nothing_asks_nothing(fake: FakeReplicate, replicate: ReplicateProvider) -> None:
-    assert await replicate.follow([]) == {}
-    assert fake.asked.total() == 0
-
-
-@pytest.mark.parametrize("switches", [{"data_removed": True}, {"output": "none"}])
-async def test_a_success_that_shows_no_output_in_the_list_is_left_to_a_single_look(
-    fake: FakeReplicate, replicate: ReplicateProvider, switches: dict[str, Any]
-) -> None:
-    call = await accepted(replicate, a_call(fake=switches))
-    await fake.ended(call.ref or "")
-    assert await replicate.follow([call]) == {}
-
-
-async def test_a_failing_list_is_an_error(fake: FakeReplicate, replicate: ReplicateProvider) -> None:
-    fake.token = "changed"
-    with pytest.raises(ProviderError, match="401"):
-        await replicate.follow([a_call(ref="abc")])
-
-
-# --- find: whose prediction is it
-
-
-async def test_the_webhook_proves_which_prediction_is_ours(
+async def test_the_marker_proves_which_prediction_is_ours(
     fake: FakeReplicate, replicate: ReplicateProvider
 ) -> None:
     for _ in range(3):
         await bought(replicate, a_call(hook=True))
     call = a_call(hook=True)
     kept = await lost(replicate, fake, call)
-    candidates = await replicate.find(call)
-    assert [(p.ref, p.call_id) for p in candidates] == [(kept.id, call.id)]
+    assert await found(replicate, call) == {"ours": kept.id}
 
 
-async def test_the_webhook_proves_it_whatever_else_differs(
+async def test_the_marker_proves_it_whatever_else_differs(
     fake: FakeReplicate, replicate: ReplicateProvider
 ) -> None:
     call = a_call(hook=True)
     kept = await lost(replicate, fake, call)
     kept.input, kept.model, kept.created_ms = {}, "x/y", kept.created_ms + 500_000
-    assert await found(replicate, call) == [kept.id]
+    assert await found(replicate, call) == {"ours": kept.id}
 
 
-async def test_without_an_echoed_webhook_the_same_model_and_input_is_a_candidate(
+async def test_where_no_marker_is_shown_the_same_input_is_alike(
     fake: FakeReplicate, replicate: ReplicateProvider
 ) -> None:
     fake.switches.echo_webhook = False
     call = a_call(hook=True, width=512, guidance=3.0)
     kept = await lost(replicate, fake, call)
-    candidates = await replicate.find(call)
-    assert [(p.ref, p.call_id) for p in candidates] == [(kept.id, None)]
-
-
-async def test_numbers_are_compared_by_value(fake: FakeReplicate, replicate: ReplicateProvider) -> None:
-    call = a_call(guidance=3.0)
-    kept = await lost(replicate, fake, call)
-    kept.input = {"guidance": 3, "prompt": "a pond"}
-    assert await found(replicate, call) == [kept.id]
+    kept.input = {"guidance": 3, "prompt": "a pond", "width": "512", "go_fast": True}
+    assert await found(replicate, call) == {"alike": [kept.id]}
 
 
 async def test_another_calls_prediction_with_the_same_input_is_not_ours(
     fake: FakeReplicate, replicate: ReplicateProvider
 ) -> None:
     await bought(replicate, a_call(hook=True))
-    assert await found(replicate, a_call(hook=True)) == []
+    assert await found(replicate, a_call(hook=True)) == {}
 
 
-async def test_a_foreign_webhook_that_names_no_call_leaves_a_candidate(
-    fake: FakeReplicate, replicate: ReplicateProvider
-) -> None:
-    kept = await lost(replicate, fake, a_call(hook=True))
-    kept.webhook = f"{HOOK}/somewhere"
-    assert await found(replicate, a_call()) == [kept.id]
-
-
-async def test_the_proved_prediction_comes_before_candidates(
+async def test_another_call_of_the_same_job_is_told_apart(
     fake: FakeReplicate, replicate: ReplicateProvider
 ) -> None:
     call = a_call(hook=True)
-    proved = await lost(replicate, fake, call)
-    candidate = await lost(replicate, fake, a_call())
-    assert await found(replicate, call) == [proved.id, candidate.id]
+    assert call.marker is not None
+    other = await bought(replicate, a_call(hook=True, job=call.marker.job))
+    assert await found(replicate, call) == {"siblings": [other.ref]}
+
+
+@pytest.mark.parametrize("learn", ["find", "follow", "sold"])
+async def test_once_the_list_has_shown_markers_an_unmarked_one_is_anothers(
+    fake: FakeReplicate, replicate: ReplicateProvider, learn: str
+) -> None:
+    marked = a_call(hook=True)
+    marked = replace(marked, ref=(await bought(replicate, marked)).ref)
+    await lost(replicate, fake, a_call())
+    fake.kept[marked.ref or ""].hidden_until = float("inf")
+    assert "alike" in await found(replicate, a_call(hook=True))
+    fake.reveal()
+    await {
+        "find": lambda: replicate.find(a_call("another")),
+        "follow": lambda: replicate.follow([marked]),
+        "sold": lambda: replicate.sold(0),
+    }[learn]()
+    assert await found(replicate, a_call(hook=True)) == {}
+    assert "alike" in await found(replicate, a_call())  # sent without a marker, it would show none
 
 
 @pytest.mark.parametrize(
@@ -178,22 +123,40 @@ async def test_the_proved_prediction_comes_before_candidates(
     [
         lambda kept: kept.input.update(width=513),
         lambda kept: kept.input.pop("width"),
+        lambda kept: kept.input.update(prompt=None),
         lambda kept: setattr(kept, "model", "acme/other"),
-        lambda kept: setattr(kept, "created_ms", kept.created_ms - 61_000),
-        lambda kept: setattr(kept, "created_ms", kept.created_ms + 121_000),
         lambda kept: setattr(kept.switches, "data_removed", True),
     ],
-    ids=["other input", "less input", "other model", "too early", "too late", "input removed"],
+    ids=["other value", "less input", "no prompt", "other model", "input removed"],
 )
-async def test_what_differs_is_no_candidate(
+async def test_what_differs_beside_the_prompt_is_a_doubt(
     fake: FakeReplicate, replicate: ReplicateProvider, change: Callable[[Kept], Any]
 ) -> None:
     call = a_call(width=512)
     kept = await lost(replicate, fake, call)
     await fake.ended(kept.id)
-    assert await found(replicate, call) == [kept.id]
+    assert await found(replicate, call) == {"alike": [kept.id]}
     change(kept)
-    assert await found(replicate, call) == []
+    assert await found(replicate, call) == {"doubtful": [kept.id]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda kept: kept.input.update(prompt="a lake"),
+        lambda kept: setattr(kept, "created_ms", kept.created_ms - 16_000),
+        lambda kept: setattr(kept, "created_ms", kept.created_ms + 121_000),
+        lambda kept: setattr(kept, "webhook", "https://app.example/done"),
+    ],
+    ids=["other prompt", "too early", "too late", "rings elsewhere"],
+)
+async def test_what_says_that_it_is_another_one_is_nothing(
+    fake: FakeReplicate, replicate: ReplicateProvider, change: Callable[[Kept], Any]
+) -> None:
+    call = a_call(width=512)
+    kept = await lost(replicate, fake, call)
+    change(kept)
+    assert await found(replicate, call) == {}
 
 
 @pytest.mark.parametrize("model", [VERSION, f"acme/model:{VERSION}"])
@@ -202,16 +165,16 @@ async def test_a_version_is_found_by_its_id(
 ) -> None:
     call = a_call(model=model)
     kept = await lost(replicate, fake, call)
-    assert await found(replicate, call) == [kept.id]
+    assert await found(replicate, call) == {"alike": [kept.id]}
     kept.version = "f" * 64
-    assert await found(replicate, call) == []
+    assert await found(replicate, call) == {"doubtful": [kept.id]}
 
 
 async def test_what_was_never_bought_is_not_found(fake: FakeReplicate, replicate: ReplicateProvider) -> None:
     fake.switches.refuse = 500
     call = a_call(hook=True)
     assert isinstance(await create(replicate, call), Unknown)
-    assert await found(replicate, call) == []
+    assert await found(replicate, call) == {}
 
 
 async def test_a_prediction_that_the_list_shows_late_is_found_then(
@@ -220,9 +183,9 @@ async def test_a_prediction_that_the_list_shows_late_is_found_then(
     fake.switches.list_lag_s = -1
     call = a_call(hook=True)
     kept = await lost(replicate, fake, call)
-    assert await found(replicate, call) == []
+    assert await found(replicate, call) == {}
     fake.reveal()
-    assert await found(replicate, call) == [kept.id]
+    assert await found(replicate, call) == {"ours": kept.id}
 
 
 async def test_a_lost_call_is_found_and_its_outputs_are_had_for_one_purchase(
@@ -231,16 +194,17 @@ async def test_a_lost_call_is_found_and_its_outputs_are_had_for_one_purchase(
     call = a_call(hook=True)
     kept = await lost(replicate, fake, call)
     await fake.ended(kept.id)
-    (prediction,) = await replicate.find(call)
+    prediction = (await replicate.find(call)).ours
+    assert prediction is not None
     async with replicate.open(prediction.outputs[0]) as download:
         assert b"".join([chunk async for chunk in download.chunks]).startswith(b"\x89PNG")
     assert fake.stats()["by_marker"] == {call.webhook_url: 1}
 
 
-# --- find: the whole list or an error
+# --- the whole list, or it is said why not
 
 
-async def test_the_search_goes_back_to_the_time_of_the_call(
+async def test_the_search_goes_back_to_the_time_of_the_call_by_the_providers_clock(
     fake: FakeReplicate, replicate: ReplicateProvider
 ) -> None:
     fake.page_size = 2
@@ -250,8 +214,21 @@ async def test_the_search_goes_back_to_the_time_of_the_call(
     kept = await lost(replicate, fake, call)
     for i in range(5):
         await bought(replicate, a_call(f"new {i}"))
-    assert await found(replicate, call) == [kept.id]
+    assert await found(replicate, replace(call, created_at_ms=0)) == {"ours": kept.id}
     assert fake.asked[LIST] == 4  # 3 pages of now, and one that reaches into the past
+
+
+async def test_without_the_providers_clock_the_search_goes_to_the_end(
+    fake: FakeReplicate, replicate: ReplicateProvider
+) -> None:
+    fake.page_size = 2
+    call = replace(a_call(hook=True), asked_at_ms=None)
+    kept = await lost(replicate, fake, call)
+    kept.created_ms -= 3_600_000
+    for i in range(4):
+        (await lost(replicate, fake, a_call(f"old {i}"))).created_ms -= 7_200_000
+    assert await found(replicate, call) == {"ours": kept.id}
+    assert fake.asked[LIST] == 3
 
 
 class Pages:
@@ -274,7 +251,7 @@ async def test_the_next_page_is_asked_for_at_our_own_address_only(prefix: str) -
     pages = Pages(None)
     async with app_server(pages.handle) as url, provider_at(url) as provider:
         pages.following = f"{prefix.format(url=url)}/v1/predictions?cursor=abc%3D"
-        assert await provider.find(a_call()) == []
+        assert await found(provider, a_call()) == {}
     assert pages.cursors == ["", "abc="]
 
 
@@ -287,31 +264,56 @@ async def test_a_next_page_at_another_host_gets_no_connection() -> None:
 
 
 @pytest.mark.parametrize("following", ["/v1/predictions", "nowhere", "http://[::1", 7, {}, True])
-async def test_a_list_that_goes_on_nowhere_is_an_error(following: Any) -> None:
+async def test_a_list_that_goes_on_nowhere_is_not_whole(following: Any) -> None:
     async with app_server(Pages(following).handle) as url, provider_at(url) as provider:
-        with pytest.raises(ProviderError):
-            await provider.find(a_call())
+        assert "goes on nowhere" in (await found(provider, a_call()))["not whole"]
 
 
-async def test_a_list_without_end_is_an_error_and_not_an_absence() -> None:
+@pytest.mark.parametrize(
+    ("cursor", "why", "pages"), [("again", "leads back", 2), ("{n}", "longer", FIND_PAGES)]
+)
+async def test_a_list_without_end_is_not_whole_and_no_absence(cursor: str, why: str, pages: int) -> None:
     asked = 0
 
     async def endless(_request: web.Request) -> web.Response:
         nonlocal asked
         asked += 1
-        return web.json_response({"results": [], "next": "/v1/predictions?cursor=again"})
+        following = f"/v1/predictions?cursor={cursor.format(n=asked)}"
+        return web.json_response({"results": [], "next": following})
 
     async with app_server(endless) as url, provider_at(url) as provider:
-        with pytest.raises(ProviderError, match="too long"):
-            await provider.find(a_call())
-    assert asked == FIND_PAGES
+        assert why in (await found(provider, a_call()))["not whole"]
+    assert asked == pages
 
 
 @pytest.mark.parametrize("entry", [None, 7, [], {}, {"id": "../x"}, {"status": "succeeded"}])
-async def test_an_entry_that_can_not_be_read_is_an_error_and_not_an_absence(entry: Any) -> None:
-    async with app_server(Pages(None, [entry]).handle) as url, provider_at(url) as provider:
-        with pytest.raises(ProviderError):
+async def test_an_entry_that_can_not_be_read_is_a_doubt_and_hides_no_other(entry: Any) -> None:
+    call = a_call(hook=True)
+    ours = {"id": "ours", "webhook": call.webhook_url}
+    async with app_server(Pages(None, [entry, ours]).handle) as url, provider_at(url) as provider:
+        assert await found(provider, call) == {"ours": "ours", "doubtful": [""]}
+
+
+async def test_a_number_that_is_none_and_deep_nesting_hide_no_entry() -> None:
+    call = a_call(hook=True)
+    text = '{"results": [{"id": "a", "output": [NaN, %s]}, {"id": "ours", "webhook": "%s"}], "next": null}'
+    body = text % ("[" * 150 + "]" * 150, call.webhook_url)
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="application/json")
+
+    async with app_server(answer) as url, provider_at(url) as provider:
+        assert (await found(provider, call))["ours"] == "ours"
+
+
+async def test_an_answer_that_is_no_list_is_unreadable() -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>maintenance</html>")
+
+    async with app_server(answer) as url, provider_at(url) as provider:
+        with pytest.raises(Unreadable) as raised:
             await provider.find(a_call())
+    assert raised.value.raw == "<html>maintenance</html>"
 
 
 async def test_entries_without_a_time_do_not_end_the_search() -> None:
@@ -321,11 +323,11 @@ async def test_entries_without_a_time_do_not_end_the_search() -> None:
     assert len(pages.cursors) == 2
 
 
-async def test_a_prediction_that_hides_its_model_is_a_candidate_by_its_input() -> None:
+async def test_a_prediction_that_hides_its_model_is_alike_by_its_input() -> None:
     call = a_call()
     entry = {"id": "a", "created_at": iso(call.created_at_ms), "input": call.input}
     async with app_server(Pages(None, [entry]).handle) as url, provider_at(url) as provider:
-        assert await found(provider, call) == ["a"]
+        assert await found(provider, call) == {"alike": ["a"]}
 
 
 async def test_a_rate_limited_search_tells_how_long_to_wait() -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mediagen.errors import FetchBlocked, FetchError, FetchGone, FetchTooLarge
+from mediagen.errors import FetchError, FetchGone, FetchTooLarge
 from mediagen.safefetch import Download
 from tests.fakes.loopback import OK, Speak, World
 
@@ -107,29 +107,20 @@ async def test_endless_body_ends_at_the_cap(world: World) -> None:
     await server.left.wait()
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "identity, gzip", "x-unheard-of"])
-async def test_compressed_body_is_refused_unread(world: World, encoding: str) -> None:
-    head = HEAD + f"Content-Encoding: {encoding}\r\nContent-Length: 100\r\n\r\n".encode()
-    server = await world.server("files.example", say(head, then_close=False))
-    with pytest.raises(FetchBlocked, match="compressed"):
-        await world.fetch(URL)
-    await server.left.wait()
-
-
 # --- how long
 
 
 async def test_server_that_says_nothing_is_given_up(world: World) -> None:
     server = await world.server("files.example", say(b"", then_close=False))
     with pytest.raises(FetchError, match="in time"):
-        await world.fetch(URL, total_timeout_s=0.1)
+        await world.fetch(URL, answer_timeout_s=0.1)
     await server.left.wait()
 
 
 async def test_headers_that_trickle_in_are_given_up(world: World) -> None:
     await world.server("files.example", drip(HEAD, b"X-A: b\r\n", every_s=0.01))
     with pytest.raises(FetchError, match="in time"):
-        await world.fetch(URL, total_timeout_s=0.1)
+        await world.fetch(URL, answer_timeout_s=0.1)
 
 
 async def test_interim_answers_without_an_end_are_given_up_at_once(world: World) -> None:
@@ -164,20 +155,6 @@ async def test_body_that_stalls_after_a_good_start_is_given_up(world: World) -> 
         await world.fetch(URL, stall_s=0.1, min_bytes_per_s=10)
 
 
-@pytest.mark.parametrize(
-    "speak",
-    [
-        drip(CHUNKED, b"1\r\nx\r\n", every_s=0.01),
-        say(HEAD + b"Content-Length: 9\r\n\r\nx", then_close=False),
-    ],
-    ids=["drips", "stalls"],
-)
-async def test_body_that_does_not_end_is_given_up_at_the_deadline(world: World, speak: Speak) -> None:
-    await world.server("files.example", speak)
-    with pytest.raises(FetchError, match=r"longer than 0\.5 s"):
-        await world.fetch(URL, total_timeout_s=0.5, min_bytes_per_s=1)
-
-
 async def test_handshake_that_stalls_is_given_up_long_before_the_deadline(world: World) -> None:
     server = await world.server("files.example")
     with pytest.raises(FetchError, match="in time"):
@@ -197,13 +174,22 @@ async def test_time_that_the_reader_takes_is_not_held_against_the_rate(world: Wo
     assert received == len(file)
 
 
-async def test_time_that_the_reader_takes_counts_for_the_deadline(world: World) -> None:
-    await world.server("files.example", HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 1_000_000)
-    async with world.fetcher(max_bytes=1_000_000, total_timeout_s=0.5).open(URL) as download:
-        await anext(aiter(download.chunks))
-        await asyncio.sleep(0.6)
-        with pytest.raises(FetchError, match="longer than"):
-            await read(download)
+async def test_time_that_the_body_takes_is_not_bounded_as_the_answer_is(world: World) -> None:
+    answered = asyncio.Event()
+
+    async def speak(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"Content-Length: 5\r\n\r\nf")
+        await answered.wait()
+        writer.write(b"file")
+
+    await world.server("files.example", speak)
+    async with world.fetcher(answer_timeout_s=0.1, min_bytes_per_s=0).open(URL) as download:
+        chunks = aiter(download.chunks)
+        received = await anext(chunks)
+        await asyncio.sleep(0.2)
+        answered.set()
+        received += b"".join([chunk async for chunk in chunks])
+    assert received == b"ffile"
 
 
 async def test_address_where_nobody_listens_may_be_tried_again(world: World) -> None:

@@ -41,6 +41,17 @@ async def test_an_output_that_may_not_be_fetched_fails_the_job_when_its_link_is_
     assert (job.state, job.error_code, len(engine.provider.creates)) == (JobState.FAILED, "fetch_blocked", 1)
 
 
+async def test_an_output_that_comes_cut_off_twice_alike_is_kept_with_a_doubt(engine: Engine) -> None:
+    engine.provider.bytes.extend([PNG[:-9]] * 2)
+    job_id = await engine.submit()
+    await engine.work()
+    engine.provider.end()
+    await engine.work_for(30)
+    detail = await engine.look(job_id)
+    assert (detail.job.state, detail.artifacts[0].size_bytes) == (JobState.SUCCEEDED, len(PNG) - 9)
+    assert "cut off" in (detail.artifacts[0].doubt or "")
+
+
 async def test_an_output_that_stays_empty_is_named_invalid_when_its_link_is_dead(engine: Engine) -> None:
     engine.provider.bytes.extend([b""] * 100)
     job_id = await engine.submit()
@@ -93,7 +104,8 @@ async def test_what_a_synchronous_provider_made_survives_a_crash_right_after(eng
     keeper = engine.ports.keeper
 
     class Dying:
-        resume, spool, spooled, unspool = keeper.resume, keeper.spool, keeper.spooled, keeper.unspool
+        resume, begun = keeper.resume, keeper.begun
+        spool, spooled, unspool = keeper.spool, keeper.spooled, keeper.unspool
 
         async def ingest(self, *args: object) -> None:
             raise KeyboardInterrupt
@@ -117,7 +129,7 @@ async def test_a_late_worker_that_spools_what_another_one_removed_spools_nothing
     keeper = engine.artifacts
     await keeper.spool("late", [PNG, PNG])
     spool = tmp_path / "artifacts" / "spool" / "late"
-    (spool / "1").unlink()  # the other worker was done between our writing this one and the count
+    next(spool.glob("1-*")).unlink()  # the other worker was done between our writing this one and the list
     assert await keeper.spooled("late") is None
     await keeper.unspool("late")
     await keeper.unspool("late")

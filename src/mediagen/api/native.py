@@ -13,7 +13,14 @@ from mediagen.api.deps import links_of, runtime_of
 from mediagen.api.document import UNCHANGED, answers, request_headers
 from mediagen.api.guard import header_of
 from mediagen.api.problems import responses
-from mediagen.api.schemas import GenerateRequest, JobDetailOut, JobOut, JobPageOut, ModelsOut
+from mediagen.api.schemas import (
+    GenerateRequest,
+    JobDetailOut,
+    JobOut,
+    JobPageOut,
+    ModelsOut,
+    SettleRequest,
+)
 from mediagen.api.times import parse_time
 from mediagen.api.wire import JSONBytes, read_json, read_model
 from mediagen.errors import InvalidRequest, NotFound
@@ -74,6 +81,7 @@ async def generate(request: Request) -> Response:
             metadata=asked.metadata or {},
             webhook_url=asked.webhook_url,
             priority=asked.priority or 0,
+            timeout_s=asked.timeout_s,
             idempotency_key=_idempotency_key(request),
         )
     )
@@ -168,6 +176,31 @@ async def retry(request: Request, job_id: str) -> Response:
     runtime = runtime_of(request)
     key = _idempotency_key(request)
     return _accepted(request, await runtime.jobs.retry(_job_id(job_id), idempotency_key=key))
+
+
+@router.post(
+    "/jobs/{job_id}/settle",
+    response_model=JobOut,
+    summary="Settle a call whose outcome is unknown",
+    responses={
+        202: {"model": JobOut, "description": "A new job keeps the output."},
+        **responses(404, 409, 422, 503),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": SettleRequest.model_json_schema()}},
+        }
+    },
+)
+async def settle(request: Request, job_id: str) -> Response:
+    """Say what you found at the provider about the job's lost call. Nothing is bought."""
+    runtime = runtime_of(request)
+    asked = read_model(SettleRequest, await read_json(request, runtime.settings.max_body_bytes))
+    if asked.ref is not None:
+        return _accepted(request, await runtime.jobs.adopt(_job_id(job_id), asked.ref))
+    view = await runtime.jobs.declare_absent(_job_id(job_id))
+    return JSONResponse(job_json(view, links_of(request)))
 
 
 @router.delete(

@@ -1,9 +1,9 @@
 """The native API's bodies as pydantic models: requests are read with them, answers described by them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import to_json
 
 from mediagen.api.wire import parse_json
@@ -55,6 +55,13 @@ class GenerateRequest(BaseModel):
         None, description="Yours, kept with the job and given back; at most 64 keys and 16 KiB as JSON."
     )
     priority: int | None = Field(None, ge=-100, le=100, description="Higher goes first; 0 is usual.")
+    timeout_s: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="Seconds that the making may take, from the provider's start; null takes what the model needs.",
+        examples=[1800],
+    )
 
     @field_validator("prompt")
     @classmethod
@@ -85,6 +92,28 @@ class GenerateRequest(BaseModel):
         return url
 
 
+class SettleRequest(BaseModel):
+    """What became of a call that nobody could find out about, as seen at the provider by hand."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    outcome: Literal["absent", "adopt"] = Field(
+        description="absent: the provider never took it. adopt: it is the prediction `ref`; a new job keeps its output."
+    )
+    ref: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_.:-]+$",
+        description="The provider's own id of the prediction, with adopt.",
+    )
+
+    @model_validator(mode="after")
+    def _ref_with_adopt(self) -> Self:
+        if (self.outcome == "adopt") != (self.ref is not None):
+            raise ValueError("ref: give it with adopt, and only then")
+        return self
+
+
 class ArtifactOut(BaseModel):
     """One output file kept for good."""
 
@@ -105,6 +134,10 @@ class ArtifactOut(BaseModel):
     height: int | None = Field(description="Pixels.", examples=[768])
     placeholder: str | None = Field(
         description="A tiny picture as data URI, to show until the real one is there."
+    )
+    doubt: str | None = Field(
+        description="What is odd about the file, which was kept all the same; null when nothing is.",
+        examples=[None],
     )
 
 
@@ -144,6 +177,7 @@ class JobOut(BaseModel):
     max_attempts: int = Field(examples=[4])
     retry_of: str | None = Field(description="The finished job that this one repeats.")
     cancel_requested: bool
+    timeout_s: float | None = Field(description="As asked for; null takes what the model needs.")
     next_try_at: str | None = Field(description="When it is tried again, RFC 3339, if it waits for that.")
     created_at: str = Field(examples=["2026-11-20T12:00:00.000Z"])
     started_at: str | None
@@ -176,6 +210,9 @@ class AttemptOut(BaseModel):
     )
     provider_ref: str | None = Field(description="The provider's own id of it.")
     error: str | None
+    seen: str | None = Field(description="What was seen of it and left its outcome open.")
+    marked: bool = Field(description="Whether the provider can show that the call is ours.")
+    may_be_charged: bool = Field(description="Nobody knows whether the provider took it.")
     cost_usd: float | None
     created_at: str
     finished_at: str | None
@@ -200,6 +237,9 @@ class DeliveryOut(BaseModel):
 class JobDetailOut(JobOut):
     """A job with all that happened to it."""
 
+    output: Any = Field(
+        description="The provider's whole output where it holds more than addresses of files; else null."
+    )
     timeline: list[EventOut]
     attempts: list[AttemptOut]
     ahead: int | None = Field(

@@ -26,7 +26,7 @@ class Artifact:
     thumbnail: ThumbnailState
     placeholder: str | None  # a tiny picture as data URI
     created_at: int
-    doubt: str | None = None  # what is odd about the file, in a sentence
+    doubt: str | None = None  # what is odd about the file, in a short sentence
 
 
 def storage_key(key: str) -> str:

@@ -6,34 +6,30 @@ row. A kill between any two of these leaves at most a file that the same step wr
 
 import asyncio
 import base64
-import errno
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
-from mediagen.artifacts import media, repository
+from mediagen.artifacts import repository
+from mediagen.artifacts.examine import Found, examine
 from mediagen.artifacts.model import Artifact, ThumbnailState, storage_key, thumbnail_key
+from mediagen.artifacts.parts import Part, Received, Shelf, measured, new_file, unlink
+from mediagen.artifacts.spool import Spool
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.db.engine import Database
-from mediagen.errors import Conflict, InvalidMedia, NotFound, StorageFull, Unavailable
+from mediagen.errors import Conflict, InvalidMedia, NotFound, Unavailable
+from mediagen.ranges import Resume
 from mediagen.safefetch import Download
-from mediagen.storages.base import WAITING, Storage
+from mediagen.storages.base import WAITING, Storage, clear_old_files, flush_file, on_disk
 
 _WRITE_BYTES = 1024 * 1024  # collected before a hop to a thread, which costs more than the write of less
 _INGESTS = 8  # outputs taken in at a time: bounds disk, memory and open connections
-
-
-@dataclass(frozen=True, kw_only=True)
-class Received:
-    """A file that arrived in the temporary folder."""
-
-    path: Path
-    sha256: str
-    size_bytes: int
+_ODD_TRIES = 5  # after so many tries that brought nothing better a file that looks cut off is kept
+_SWEEP_S = 3600.0
 
 
 class ArtifactService:
@@ -43,102 +39,110 @@ class ArtifactService:
         self._db = db
         self._storage = storage
         self._thumbnailer = thumbnailer
+        self._spool = Spool(storage)
         self._ingests = asyncio.Semaphore(_INGESTS)
+        self._sweep_due = 0.0  # monotonic
 
     # ------------------------------------------------------------------------------------------ in
+
+    async def begun(self, secret: str, idx: int) -> Resume | None:
+        """Return what earlier tries to fetch the output left on this machine, for the next one to go on from."""
+        return await asyncio.to_thread(self._shelf(secret, idx).begun)
 
     async def ingest(self, job_id: str, secret: str, idx: int, download: Download) -> Artifact:
         """Keep one output of a job for good and return its row. Running it again gives the same artifact.
 
-        Raises `FetchError` kinds from the download, `InvalidMedia` for an empty or cut-off file, and
-        `StorageFull` or `Unavailable` from the storage.
+        Raises `FetchError` kinds from the download; `InvalidMedia` for an empty file, and for one that looks
+        cut off until it came the same way once more; `StorageFull` or `Unavailable` from storage and disk.
         """
+        shelf = self._shelf(secret, idx)
         async with self._ingests:
-            return await self._keep(await self._receive(download), job_id, secret, idx)
+            received = await self._receive(Part(shelf, download), download)
+            return await self._keep(received, shelf, job_id, idx)
 
     async def resume(self, job_id: str, secret: str, idx: int) -> bool:
-        """Keep an output that was fetched before but could not be stored then; tell whether there was one.
+        """Keep an output that was fetched before but could not be kept then; tell whether there was one.
 
-        It lies on this machine's disk, so that an outage of the storage may be longer than the links live.
+        It lies on this machine's disk, so that an outage of the storage may be longer than the links live. One
+        that looked cut off is kept when several tries since then brought nothing better.
         """
-        path = self._fetched(secret, idx)
-        if not await asyncio.to_thread(path.exists):
+        shelf = self._shelf(secret, idx)
+        with on_disk("look for an output"):
+            received = await asyncio.to_thread(_here, shelf)
+        if received is None:
             return False
         async with self._ingests:
-            await self._keep(await asyncio.to_thread(_measured, path), job_id, secret, idx)
+            await self._keep(received, shelf, job_id, idx)
         return True
 
-    async def _keep(self, received: Received, job_id: str, secret: str, idx: int) -> Artifact:
+    async def _keep(self, received: Received, shelf: Shelf, job_id: str, idx: int) -> Artifact:
         try:
-            artifact = await asyncio.to_thread(_examine, received, job_id, secret, idx)
-            await self._storage.put(storage_key(artifact.key), received.path)
+            with on_disk("examine an output"):
+                found = await asyncio.to_thread(_judged, received, shelf)
+            artifact = await self._stored(_described(received, found, shelf.name, job_id, idx), received.path)
         except Unavailable:
-            await asyncio.to_thread(_retain, received.path, self._fetched(secret, idx))
+            with on_disk("keep an output until the storage is back"):
+                await asyncio.to_thread(_retain, received.path, shelf.waiting)
             raise
         finally:
             await asyncio.to_thread(_remove_temporary, received.path)
-        return await self._db.transact(lambda connection: repository.record(connection, artifact))
+        row = await self._db.transact(lambda connection: repository.record(connection, artifact))
+        await asyncio.to_thread(shelf.clear)
+        return row
 
-    def _fetched(self, secret: str, idx: int) -> Path:
-        """Return where an output waits that was fetched and could not be stored yet."""
-        return self._storage.temp_dir / f"{WAITING}{_random_part(secret, idx)}"
-
-    async def _receive(self, download: Download) -> Received:
-        digest, size = hashlib.sha256(), 0
-        path = await asyncio.to_thread(_temporary_name, self._storage.temp_dir)
+    async def _stored(self, artifact: Artifact, path: Path) -> Artifact:
+        """Store the file; if a run that was killed stored other bytes of the same output, these stay."""
         try:
-            buffer = bytearray()
+            await self._storage.put(storage_key(artifact.key), path)
+        except Conflict:
+            return await self._as_stored(artifact)
+        return artifact
+
+    async def _as_stored(self, artifact: Artifact) -> Artifact:
+        with on_disk("read an output again"):
+            copy = await asyncio.to_thread(new_file, self._storage.temp_dir)
+            try:
+                await self._copy_out(artifact, copy)
+                received = await asyncio.to_thread(measured, copy, proved=True)
+                found = await asyncio.to_thread(examine, received)
+            finally:
+                await asyncio.to_thread(unlink, copy)
+        name = artifact.key.partition(".")[0]
+        described = _described(received, found, name, artifact.job_id, artifact.idx)
+        return replace(described, key=artifact.key)
+
+    def _shelf(self, secret: str, idx: int) -> Shelf:
+        return Shelf(folder=self._storage.temp_dir, name=_random_part(secret, idx))
+
+    async def _receive(self, part: Part, download: Download) -> Received:
+        buffer = bytearray()
+        try:
+            await asyncio.to_thread(part.begin)
             async for chunk in download.chunks:
                 buffer += chunk
-                size += len(chunk)
                 if len(buffer) >= _WRITE_BYTES:
-                    await asyncio.to_thread(_add, path, digest, buffer)
-                    buffer = bytearray()
-            await asyncio.to_thread(_add, path, digest, buffer)
+                    full, buffer = buffer, bytearray()
+                    await asyncio.to_thread(part.add, full)
+            full, buffer = buffer, bytearray()
+            await asyncio.to_thread(part.add, full)
+            return await asyncio.to_thread(part.finish)
         except BaseException as error:
-            _unlink(path)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull("The disk of the temporary files is full") from error
+            await asyncio.to_thread(part.leave, buffer, error)
             raise
-        return Received(path=path, sha256=digest.hexdigest(), size_bytes=size)
 
     # ------------------------------------------------------------------------------------------ spool
 
     async def spool(self, call_id: str, outputs: Sequence[bytes]) -> None:
         """Keep outputs that can't be asked for again, durably, before the state says that they exist."""
-        for idx, data in enumerate(outputs):
-            await self._put_bytes(_spool_key(call_id, str(idx)), data)
-        await self._put_bytes(_spool_key(call_id, "count"), str(len(outputs)).encode())
+        await self._spool.put(call_id, outputs)
 
     async def spooled(self, call_id: str) -> list[bytes] | None:
-        """Return what `spool` kept for the call, or None when it kept nothing, or not all.
-
-        Not all is there, too, when a late worker goes on spooling what another one has stored and removed.
-        """
-        try:
-            count = await self._spooled_count(call_id)
-            return [await self._get_bytes(_spool_key(call_id, str(idx))) for idx in range(count)]
-        except NotFound:
-            return None
-
-    async def _spooled_count(self, call_id: str) -> int:
-        return int(await self._get_bytes(_spool_key(call_id, "count")))
+        """Return what `spool` kept for the call, or None when it kept nothing, or not all."""
+        return await self._spool.get(call_id)
 
     async def unspool(self, call_id: str) -> None:
         """Remove what `spool` kept. Idempotent."""
-        try:
-            count = await self._spooled_count(call_id)
-        except NotFound:
-            return
-        for name in (*map(str, range(count)), "count"):
-            await self._storage.delete(_spool_key(call_id, name))
-
-    async def _put_bytes(self, key: str, data: bytes) -> None:
-        path = await asyncio.to_thread(_temporary_with, self._storage.temp_dir, data)
-        await self._storage.put(key, path)
-
-    async def _get_bytes(self, key: str) -> bytes:
-        return b"".join([chunk async for chunk in self._storage.read(key)])
+        await self._spool.remove(call_id)
 
     # ------------------------------------------------------------------------------------------ out
 
@@ -161,7 +165,7 @@ class ArtifactService:
         """Return the thumbnail, a small WebP, or None when there is none (yet)."""
         if artifact.thumbnail is not ThumbnailState.READY:
             return None
-        return await self._get_bytes(thumbnail_key(artifact.key))
+        return b"".join([chunk async for chunk in self._storage.read(thumbnail_key(artifact.key))])
 
     # ------------------------------------------------------------------------------------------ upkeep
 
@@ -179,7 +183,8 @@ class ArtifactService:
         )
 
     async def _make_thumbnail(self, artifact: Artifact) -> tuple[ThumbnailState, str | None]:
-        source = await asyncio.to_thread(_temporary_name, self._storage.temp_dir)
+        with on_disk("make a thumbnail"):
+            source = await asyncio.to_thread(new_file, self._storage.temp_dir)
         target = source.with_suffix(".webp")
         try:
             await self._copy_out(artifact, source)
@@ -190,15 +195,20 @@ class ArtifactService:
         except (InvalidMedia, NotFound):
             return ThumbnailState.NONE, None
         finally:
-            await asyncio.to_thread(_unlink, source, target)
+            await asyncio.to_thread(unlink, source, target)
         return ThumbnailState.READY, made.placeholder
 
     async def _copy_out(self, artifact: Artifact, target: Path) -> None:
         async for chunk in self.read(artifact):
-            await asyncio.to_thread(_append, target, chunk)
+            with on_disk("copy an output"):
+                await asyncio.to_thread(_append, target, chunk)
 
     async def remove_trash(self, limit: int = 100) -> int:
-        """Remove files whose rows are gone; return how many."""
+        """Remove files whose rows are gone; return how many. Now and then sweep what downloads left behind, too."""
+        if time.monotonic() >= self._sweep_due:
+            self._sweep_due = time.monotonic() + _SWEEP_S
+            with on_disk("sweep"):
+                await asyncio.to_thread(clear_old_files, self._storage.temp_dir)
         keys = await self._db.read(lambda connection: repository.trashed(connection, limit))
         for key in keys:
             await self._storage.delete(storage_key(key))
@@ -212,30 +222,31 @@ class ArtifactService:
         await self._thumbnailer.close()
 
 
-def _examine(received: Received, job_id: str, secret: str, idx: int) -> Artifact:
-    """Say what a received file is, from its bytes alone."""
-    if received.size_bytes == 0:
-        raise InvalidMedia("The output is empty (0 bytes)")
-    with received.path.open("rb") as file:
-        kind = media.sniff(file.read(media.SNIFF_BYTES), received.path)
-    if not media.complete(received.path, kind):
-        raise InvalidMedia(
-            f"The output is cut off: {received.size_bytes} bytes of {kind.media_type} without an end"
-        )
-    size = media.dimensions(received.path, kind)
+def _judged(received: Received, shelf: Shelf) -> Found:
+    """Say what a received file is. Raises `InvalidMedia` for one that may be whole when it is fetched once more."""
+    found = examine(received)
+    if found.looks_cut_off and not shelf.seen_before(received):
+        shelf.set_aside(received)
+        raise InvalidMedia(f"{found.doubt}; it is fetched once more")
+    return found
+
+
+def _described(received: Received, found: Found, name: str, job_id: str, idx: int) -> Artifact:
+    width, height = found.size or (None, None)
     return Artifact(
-        key=f"{_random_part(secret, idx)}.{kind.extension}",
+        key=f"{name}.{found.type.extension}",
         job_id=job_id,
         idx=idx,
         sha256=received.sha256,
         size_bytes=received.size_bytes,
-        media_type=kind.media_type,
-        kind=kind.kind,
-        width=size[0] if size else None,
-        height=size[1] if size else None,
-        thumbnail=ThumbnailState.PENDING if size else ThumbnailState.NONE,
+        media_type=found.type.media_type,
+        kind=found.type.kind,
+        width=width,
+        height=height,
+        thumbnail=ThumbnailState.PENDING if found.size else ThumbnailState.NONE,
         placeholder=None,
         created_at=0,
+        doubt=found.doubt,
     )
 
 
@@ -245,50 +256,26 @@ def _random_part(secret: str, idx: int) -> str:
     return base64.b32encode(digest).decode().lower()[:26]
 
 
-def _spool_key(call_id: str, name: str) -> str:
-    return f"spool/{call_id}/{name}"
-
-
-def _temporary_name(folder: Path) -> Path:
-    return _temporary_with(folder, b"")
-
-
-def _temporary_with(folder: Path, data: bytes) -> Path:
-    with NamedTemporaryFile(dir=folder, prefix="in-", delete=False) as file:
-        file.write(data)
-        return Path(file.name)
-
-
-def _add(path: Path, digest: "hashlib._Hash", data: bytearray) -> None:
-    _append(path, data)
-    digest.update(data)
-
-
-def _append(path: Path, data: bytes | bytearray) -> None:
+def _append(path: Path, data: bytes) -> None:
     """Add to a file that is there; it is opened anew each time, so that whoever is canceled leaves nothing open."""
     with path.open("r+b") as file:
         file.seek(0, os.SEEK_END)
         file.write(data)
 
 
-def _measured(path: Path) -> Received:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Received(path=path, sha256=digest, size_bytes=path.stat().st_size)
+def _here(shelf: Shelf) -> Received | None:
+    """Return an output that need not be fetched any more, if there is one."""
+    if shelf.waiting.exists():
+        return measured(shelf.waiting, proved=True)
+    return measured(shelf.odd, proved=False) if shelf.given_up(_ODD_TRIES) else None
 
 
 def _retain(path: Path, target: Path) -> None:
     """Give a fetched file its waiting name, durably."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    flush_file(path)
     path.replace(target)
 
 
 def _remove_temporary(path: Path) -> None:
     if not path.name.startswith(WAITING):
-        path.unlink(missing_ok=True)
-
-
-def _unlink(*paths: Path) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+        unlink(path)

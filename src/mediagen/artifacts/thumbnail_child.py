@@ -21,11 +21,13 @@ import signal
 import sys
 import time
 import warnings
+from typing import IO
 
 from PIL import (
     AvifImagePlugin,
     GifImagePlugin,
     Image,
+    ImageFile,
     ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
@@ -95,11 +97,34 @@ def answer(line: bytes) -> Answer:
 
 def shrink(source: str, longest_side: int) -> Image.Image:
     """Return the first frame, upright, no larger than asked and never enlarged."""
-    with Image.open(source, formats=FORMATS) as image:
+    try:
+        with open(source, "rb") as file:
+            return shrink_file(file, longest_side)
+    except OSError:  # cut off, or without its end mark, as some write them: what is there can be shown
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        with Ended(source) as file:
+            return shrink_file(file, longest_side)
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def shrink_file(file: IO[bytes], longest_side: int) -> Image.Image:
+    with Image.open(file, formats=FORMATS) as image:
         image.draft("RGB", (2 * longest_side, 2 * longest_side))
         pixels = in_colour(image)
         pixels.thumbnail((longest_side, longest_side), reducing_gap=2.0)
         return ImageOps.exif_transpose(pixels)
+
+
+class Ended(io.FileIO):
+    """A file with the end mark of a JPEG behind it: without one the last rows would stay black."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size) or b""
+        if data or self.tell() > os.fstat(self.fileno()).st_size or not size:
+            return data
+        self.seek(1, os.SEEK_CUR)  # so that it comes once
+        return b"\xff\xd9"
 
 
 def in_colour(image: Image.Image) -> Image.Image:

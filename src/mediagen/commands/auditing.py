@@ -15,9 +15,10 @@ from mediagen.commands.connection import Json
 from mediagen.commands.terminal import plain
 from mediagen.errors import InvalidRequest
 from mediagen.jobs.audit import Audit, audit
+from mediagen.jobs.model import CallRecord
 from mediagen.jobs.view import timestamp
 from mediagen.providers import Registry, load_registry
-from mediagen.providers.base import Provider, ProviderContext
+from mediagen.providers.base import Prediction, Provider, ProviderContext
 from mediagen.runtime import build_database
 from mediagen.safefetch import Fetcher
 from mediagen.settings import Settings, load_settings
@@ -85,7 +86,12 @@ def shown(found: Audit) -> Json:
         "sold": found.sold,
         "in_ledger": found.charged,
         "orphans": [
-            {"ref": each.ref, "status": each.status.value, "created_at": timestamp(each.created_at_ms)}
+            {
+                "ref": each.ref,
+                "status": each.status.value,
+                "job": (each.marker.job or None) if each.marker else None,
+                "created_at": timestamp(each.created_at_ms),
+            }
             for each in found.orphans
         ],
         "missing": [
@@ -97,6 +103,14 @@ def shown(found: Audit) -> Json:
             for calls in found.bought_twice
         ],
         "undecided": [each.ref for each in found.undecided],
+        "unsure": [
+            {"job": each.job_id, "call": each.id, "created_at": timestamp(each.created_at), "seen": each.seen}
+            for each in found.unsure
+        ],
+        "others": [
+            {"ref": each.ref, "installation": each.marker.installation if each.marker else None}
+            for each in found.others
+        ],
         "unreadable": found.unreadable,
     }
 
@@ -115,11 +129,11 @@ def _summary(audits: Sequence[Audit]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in ("provider", "since"):
         table.add_column(column, no_wrap=True)
-    for column in ("sold", "in the ledger", "orphans", "missing", "bought twice"):
+    for column in ("sold", "in the ledger", "orphans", "missing", "bought twice", "may be charged"):
         table.add_column(column, no_wrap=True, justify="right")
     for found in audits:
         since = datetime.fromtimestamp(found.since_ms / 1000, UTC).astimezone()
-        faults = (found.orphans, found.missing, found.bought_twice)
+        faults = (found.orphans, found.missing, found.bought_twice, found.unsure)
         table.add_row(
             plain(found.provider),
             f"{since:%Y-%m-%d %H:%M:%S}",
@@ -131,9 +145,12 @@ def _summary(audits: Sequence[Audit]) -> Table:
 
 
 def _findings(found: Audit) -> Iterator[Text]:
-    yield from _listed("orphan", [f"{each.ref}, {each.status}" for each in found.orphans])
+    yield from _listed("orphan", [_orphan(each) for each in found.orphans])
     yield from _listed("missing", [f"{each.provider_ref}, job {each.job_id}" for each in found.missing])
     yield from _listed("bought twice", [f"job {calls[0].job_id}" for calls in found.bought_twice])
+    yield from _listed("may be charged", [_unsure(call) for call in found.unsure])
+    if found.others:
+        yield Text(f"{len(found.others)} more were sold to other installations with the same account", "dim")
     if found.undecided:
         yield Text(
             f"{len(found.undecided)} more may belong to calls whose answer is still out: "
@@ -144,6 +161,16 @@ def _findings(found: Audit) -> Iterator[Text]:
         yield Text(
             f"{found.unreadable} more in the provider's list can't be read, and may be anybody's", "yellow"
         )
+
+
+def _orphan(prediction: Prediction) -> str:
+    of = f", job {prediction.marker.job}" if prediction.marker and prediction.marker.job else ""
+    return f"{prediction.ref}, {prediction.status}{of}"
+
+
+def _unsure(call: CallRecord) -> str:
+    seen = f": {call.seen}" if call.seen else ""
+    return f"job {call.job_id}{seen}; settle it with `mediagen jobs settle {call.job_id} --adopt REF`, or --absent"
 
 
 def _listed(kind: str, lines: Sequence[str]) -> Iterator[Text]:

@@ -118,6 +118,10 @@ class Installation(ABC):
         """Submit the same request again and return the new job. Raises `NotFound` or `Conflict`."""
 
     @abstractmethod
+    async def settle(self, job_id: str, ref: str | None) -> Json:
+        """Settle the job's lost call: absent, or the prediction `ref`, whose output a new job then keeps."""
+
+    @abstractmethod
     async def delete(self, job_id: str) -> None:
         """Remove the job and its files. Raises `NotFound` or `Conflict`."""
 
@@ -231,6 +235,10 @@ class Remote(Installation):
 
     async def retry(self, job_id: str) -> Json:
         return await self._json("POST", f"/jobs/{_checked(job_id)}/retry")
+
+    async def settle(self, job_id: str, ref: str | None) -> Json:
+        asked = {"outcome": "absent"} if ref is None else {"outcome": "adopt", "ref": ref}
+        return await self._json("POST", f"/jobs/{_checked(job_id)}/settle", json=asked)
 
     async def delete(self, job_id: str) -> None:
         async with self._request("DELETE", f"/jobs/{_checked(job_id)}"):

@@ -10,9 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 import aiohttp
@@ -21,15 +19,14 @@ import mediagen
 from mediagen.artifacts.thumbnails import Thumbnailer
 from mediagen.clock import Clock, SystemClock
 from mediagen.commands import terminal
-from mediagen.commands.configuration import connecting_settings, database_of, misspelled
+from mediagen.commands.configuration import database_of, misspelled
 from mediagen.commands.connection import Json, Remote, running_server
+from mediagen.commands.doctor_providers import check_providers
+from mediagen.commands.findings import Finding, Verdict, fail, ok, warn
 from mediagen.db.inspection import Inspection, inspect_database, inspect_sqlite
 from mediagen.db.migrate import HEAD
 from mediagen.errors import MediagenError, SettingsError
-from mediagen.providers import Registry, provider_classes
-from mediagen.providers.base import Provider, ProviderContext
 from mediagen.runtime import build_broker, build_database, build_storage, is_postgres
-from mediagen.safefetch import Fetcher
 from mediagen.server import refuse_open_door
 from mediagen.settings import Settings, load_settings
 from mediagen.storages.local import LocalStorage
@@ -41,27 +38,6 @@ _TIMEOUT_S = 30.0
 _WRITTEN_MS = 1_763_000_000_000  # November 2025: no clock that is right shows an earlier time
 _AHEAD_MS = 60_000
 _GIB = 1024**3
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What was found of one part; `mend` says what to do, empty when nothing is to be done."""
-
-    name: str
-    status: Verdict
-    detail: str
-    mend: str = ""
-
-    @property
-    def shown(self) -> dict[str, str]:
-        """The finding as plain texts, without secrets."""
-        return {name: redact(str(text)) for name, text in asdict(self).items()}
 
 
 Check = Callable[[Settings, Clock], Awaitable[Sequence[Finding]]]
@@ -86,10 +62,10 @@ async def examine(clock: Clock) -> list[Finding]:
         settings = load_settings()
     except SettingsError as error:
         mend = "correct them in the environment or in .env; the other checks need them"
-        return [*findings, _fail("Settings", str(error), mend)]
+        return [*findings, fail("Settings", str(error), mend)]
     source = "the environment and .env" if await asyncio.to_thread(Path(".env").exists) else "the environment"
-    findings.append(_ok("Settings", f"readable, from {source}"))
-    findings += [_warn("Settings", sentence, "correct the name") for sentence in misspelled()]
+    findings.append(ok("Settings", f"readable, from {source}"))
+    findings += [warn("Settings", sentence, "correct the name") for sentence in misspelled()]
     found = await asyncio.gather(*(_guarded(name, check, settings, clock) for name, check in CHECKS.items()))
     return findings + [finding for several in found for finding in several]
 
@@ -99,33 +75,19 @@ async def _guarded(name: str, check: Check, settings: Settings, clock: Clock) ->
         async with asyncio.timeout(_TIMEOUT_S):
             return await check(settings, clock)
     except MediagenError as error:
-        return [_fail(name, str(error))]
+        return [fail(name, str(error))]
     except TimeoutError:
-        return [_fail(name, f"no answer within {_TIMEOUT_S:.0f} s")]
+        return [fail(name, f"no answer within {_TIMEOUT_S:.0f} s")]
     except Exception as error:  # noqa: BLE001  what is broken in unforeseen ways is to be told, too
-        return [
-            _fail(name, f"{type(error).__name__}: {error}", "install mediagen again, or report this line")
-        ]
-
-
-def _ok(name: str, detail: str) -> Finding:
-    return Finding(name=name, status=Verdict.OK, detail=detail)
-
-
-def _warn(name: str, detail: str, mend: str) -> Finding:
-    return Finding(name=name, status=Verdict.WARN, detail=detail, mend=mend)
-
-
-def _fail(name: str, detail: str, mend: str = "") -> Finding:
-    return Finding(name=name, status=Verdict.FAIL, detail=detail, mend=mend)
+        return [fail(name, f"{type(error).__name__}: {error}", "install mediagen again, or report this line")]
 
 
 def check_python(version: Sequence[int]) -> Finding:
     """Tell whether this version of Python is new enough."""
     shown = ".".join(str(part) for part in version)
     if tuple(version[:2]) < OLDEST_PYTHON:
-        return _fail("Python", shown, "install Python 3.11 or newer, and mediagen in it")
-    return _ok(
+        return fail("Python", shown, "install Python 3.11 or newer, and mediagen in it")
+    return ok(
         "Python", f"{shown} on {platform.system()} {platform.machine()}, mediagen {mediagen.__version__}"
     )
 
@@ -146,19 +108,19 @@ def _data_folder(settings: Settings) -> list[Finding]:
             tempfile.TemporaryFile(dir=parent).close()
         except OSError as error:
             detail = f"{str(folder)!r} can't be made in {str(parent)!r}: {error.strerror}"
-            return [_fail(name, detail, "set DATA_DIR to another folder")]
-        return [_ok(name, f"{folder} (made at the first start)")]
+            return [fail(name, detail, "set DATA_DIR to another folder")]
+        return [ok(name, f"{folder} (made at the first start)")]
     try:
         with tempfile.TemporaryFile(dir=folder):
             free = _free_bytes(folder)
     except OSError as error:
         mend = "make it yours with chown, or set DATA_DIR to another folder"
-        return [_fail(name, f"{str(folder)!r} can't be written: {error.strerror}", mend)]
+        return [fail(name, f"{str(folder)!r} can't be written: {error.strerror}", mend)]
     said = f"{folder}, {free / _GIB:.1f} GiB free"
     if free < settings.min_free_bytes:
         mend = f"free some space, or lower MIN_FREE_BYTES={settings.min_free_bytes}; new jobs are refused"
-        return [_fail(name, said, mend)]
-    return [_ok(name, said), *_open_keys(folder)]
+        return [fail(name, said, mend)]
+    return [ok(name, said), *_open_keys(folder)]
 
 
 def _free_bytes(folder: Path) -> int:
@@ -172,7 +134,7 @@ def _open_keys(folder: Path) -> list[Finding]:
     if not open_ones:
         return []
     mend = f"chmod 600 {' '.join(open_ones)}"
-    return [_warn("Keys", "others on this machine can read the keys that sign webhooks", mend)]
+    return [warn("Keys", "others on this machine can read the keys that sign webhooks", mend)]
 
 
 async def check_database(settings: Settings, clock: Clock) -> Sequence[Finding]:
@@ -183,7 +145,7 @@ async def check_database(settings: Settings, clock: Clock) -> Sequence[Finding]:
     elif await asyncio.to_thread(Path(where).exists):
         found = await asyncio.to_thread(inspect_sqlite, Path(where))
     else:
-        return [_ok("Database", f"{where} (made at the first start)"), *_clock(None, clock)]
+        return [ok("Database", f"{where} (made at the first start)"), *_clock(None, clock)]
     return [_database(where, found), *_clock(found.newest_ms, clock)]
 
 
@@ -200,28 +162,28 @@ def _database(where: str, found: Inspection) -> Finding:
     name = "Database"
     if found.damage:
         mend = "stop mediagen, then bring a backup back, or rescue what is left with `sqlite3 FILE .recover`"
-        return _fail(name, f"{where} is damaged: {found.damage}", mend)
+        return fail(name, f"{where} is damaged: {found.damage}", mend)
     if found.revision is None:
-        return _warn(name, f"{where} has no schema yet", "mediagen migrate (`serve` does it, too)")
+        return warn(name, f"{where} has no schema yet", "mediagen migrate (`serve` does it, too)")
     if found.revision > HEAD:
-        return _fail(
+        return fail(
             name, f"{where} has schema {found.revision!r}; this version knows {HEAD!r}", "upgrade mediagen"
         )
     if found.revision != HEAD:
-        return _warn(name, f"{where} has schema {found.revision!r}, not {HEAD!r}", "mediagen migrate")
-    return _ok(name, f"{where}, schema {HEAD}, sound, {found.jobs} jobs")
+        return warn(name, f"{where} has schema {found.revision!r}, not {HEAD!r}", "mediagen migrate")
+    return ok(name, f"{where}, schema {HEAD}, sound, {found.jobs} jobs")
 
 
 def _clock(newest_ms: int | None, clock: Clock) -> list[Finding]:
     now = clock.now_ms()
     shown = f"{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
     if now < _WRITTEN_MS:
-        return [_fail("Clock", f"it says {shown}", "set it, for example with timedatectl set-ntp true")]
+        return [fail("Clock", f"it says {shown}", "set it, for example with timedatectl set-ntp true")]
     if newest_ms is not None and newest_ms > now + _AHEAD_MS:
         ahead_s = (newest_ms - now) / 1000
         mend = "set the clock; until it has caught up jobs may wait for times that have passed"
-        return [_warn("Clock", f"{shown}, but a job was changed {ahead_s:.0f} s after that", mend)]
-    return [_ok("Clock", shown)]
+        return [warn("Clock", f"{shown}, but a job was changed {ahead_s:.0f} s after that", mend)]
+    return [ok("Clock", shown)]
 
 
 async def check_storage(settings: Settings, _: Clock) -> Sequence[Finding]:
@@ -229,11 +191,11 @@ async def check_storage(settings: Settings, _: Clock) -> Sequence[Finding]:
     storage, where = build_storage(settings), ""
     if isinstance(storage, LocalStorage):
         if not await asyncio.to_thread(storage.root.exists):
-            return [_ok("Storage", f"{storage.name}: {storage.root} (made at the first start)")]
+            return [ok("Storage", f"{storage.name}: {storage.root} (made at the first start)")]
         where = f"{storage.root}, "
     try:
         await storage.start()
-        return [_ok("Storage", f"{storage.name}: {where}{await storage.check()}")]
+        return [ok("Storage", f"{storage.name}: {where}{await storage.check()}")]
     finally:
         await storage.close()
 
@@ -242,57 +204,9 @@ async def check_broker(settings: Settings, _: Clock) -> Sequence[Finding]:
     """Look whether workers can be woken."""
     broker = build_broker(settings)
     try:
-        return [_ok("Broker", f"{broker.name}: {redact(await broker.check())}")]
+        return [ok("Broker", f"{broker.name}: {redact(await broker.check())}")]
     finally:
         await broker.close()
-
-
-# ---------------------------------------------------------------------------------------------- providers
-
-
-async def check_providers(settings: Settings, clock: Clock) -> Sequence[Finding]:
-    """Ask each configured provider how it is, and say how to connect one where there is none."""
-    fetcher = Fetcher(max_bytes=settings.max_output_bytes)
-    context = ProviderContext(settings=settings, clock=clock, fetcher=fetcher)
-    findings: list[Finding] = []
-    providers: list[Provider] = []
-    try:
-        for kind in await asyncio.to_thread(provider_classes):
-            try:
-                provider = kind.from_env(context)
-            except SettingsError as error:
-                findings.append(_fail(_named(kind), str(error)))
-                continue
-            if provider is not None:
-                providers.append(provider)
-        findings += await asyncio.gather(*(_provider(provider) for provider in providers))
-        return [*findings, *_mode(Registry(providers, settings.default_model))]
-    finally:
-        for provider in providers:
-            await provider.close()
-        await fetcher.close()
-
-
-async def _provider(provider: Provider) -> Finding:
-    name = _named(type(provider))
-    try:
-        return _ok(name, await provider.check())
-    except MediagenError as error:
-        setting = provider.connect_with
-        mend = f"check {setting} and the network" if setting else "check its settings and the network"
-        return _fail(name, str(error), mend)
-
-
-def _named(kind: type[Provider]) -> str:
-    return f"Provider {kind.name}"
-
-
-def _mode(registry: Registry) -> list[Finding]:
-    if not registry.mock_mode:
-        return [_ok("Models", f"{registry.default_model} unless a job names another")]
-    settings = connecting_settings()
-    said = "mock mode: no provider is connected; pictures are drawn here and cost nothing"
-    return [_warn("Models", said, f"set {settings} to connect one" if settings else "connect a provider")]
 
 
 # ---------------------------------------------------------------------------------------------- server
@@ -308,17 +222,15 @@ async def check_server(settings: Settings, _: Clock) -> Sequence[Finding]:
     problem = await asyncio.to_thread(_bind, settings)
     if problem:
         mend = "set PORT to a free one (above 1023), or stop the program that uses it"
-        return [
-            _fail("Server", f"HOST={settings.host!r} PORT={settings.port} can't be used: {problem}", mend)
-        ]
+        return [fail("Server", f"HOST={settings.host!r} PORT={settings.port} can't be used: {problem}", mend)]
     where = settings.own_url if settings.port else "a free port"
-    return [_ok("Server", f"none runs; `mediagen serve` starts it, with its worker, at {where}")]
+    return [ok("Server", f"none runs; `mediagen serve` starts it, with its worker, at {where}")]
 
 
 def _health(remote: Remote, health: Json) -> list[Finding]:
     parts: dict[str, Json] = health["components"]
     sick = [
-        _fail(name.capitalize(), part["detail"], _MEND.get(name, ""))
+        fail(name.capitalize(), part["detail"], _MEND.get(name, ""))
         for name, part in parts.items()
         if part["status"] != "ok"
     ]
@@ -328,10 +240,10 @@ def _health(remote: Remote, health: Json) -> list[Finding]:
     if version != mediagen.__version__:
         mend = "stop it and start it again"
         return [
-            _warn("Server", f"{said}; it is version {version}, this is {mediagen.__version__}", mend),
+            warn("Server", f"{said}; it is version {version}, this is {mediagen.__version__}", mend),
             *sick,
         ]
-    return [_ok("Server", said), *sick]
+    return [ok("Server", said), *sick]
 
 
 _MEND = {
@@ -369,9 +281,7 @@ async def check_pictures(_: Settings, clock: Clock) -> Sequence[Finding]:
             await thumbnailer.close()
     elapsed_s = clock.monotonic() - begun
     return [
-        _ok(
-            "Pictures", f"a child process made a thumbnail of {made.width}×{made.height} in {elapsed_s:.1f} s"
-        )
+        ok("Pictures", f"a child process made a thumbnail of {made.width}×{made.height} in {elapsed_s:.1f} s")
     ]
 
 

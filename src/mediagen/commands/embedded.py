@@ -31,7 +31,12 @@ class Embedded(Installation):
 
     async def submit(self, request: Mapping[str, Any]) -> Json:
         asked = read_model(GenerateRequest, parse_json(json.dumps(dict(request))))
-        submission = Submission(prompt=asked.prompt, model=asked.model or None, parameters=asked.parameters)
+        submission = Submission(
+            prompt=asked.prompt,
+            model=asked.model or None,
+            parameters=asked.parameters,
+            timeout_s=asked.timeout_s,
+        )
         submitted = await self._runtime.jobs.submit(submission)
         return self._json(JobView(job=submitted.job, artifacts=()))
 
@@ -64,6 +69,12 @@ class Embedded(Installation):
     async def retry(self, job_id: str) -> Json:
         submitted = await self._runtime.jobs.retry(job_id)
         return self._json(JobView(job=submitted.job, artifacts=()))
+
+    async def settle(self, job_id: str, ref: str | None) -> Json:
+        if ref is None:
+            return self._json(await self._runtime.jobs.declare_absent(job_id))
+        adopted = await self._runtime.jobs.adopt(job_id, ref)
+        return self._json(JobView(job=adopted.job, artifacts=()))
 
     async def delete(self, job_id: str) -> None:
         await self._runtime.jobs.delete(job_id)

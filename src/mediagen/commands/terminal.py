@@ -53,7 +53,8 @@ _HINTS = {
     "timed_out": "Raise JOB_TIMEOUT if the model needs longer, then: mediagen jobs retry {id}",
     "expired": "It waited longer than JOB_EXPIRY. See `mediagen doctor`, then: mediagen jobs retry {id}",
     "provider_unreachable": "See `mediagen doctor`, then: mediagen jobs retry {id}",
-    "outcome_unknown": "It may have been paid for: look at the provider's own list before `mediagen jobs retry {id}`.",
+    "outcome_unknown": "It may have been charged. Look at the provider's own list, then: "
+    "mediagen jobs settle {id} --adopt REF, or --absent",
 }
 _HINT = "Try it again with: mediagen jobs retry {id}"
 

@@ -231,7 +231,7 @@ artifacts = Table(
     Column("thumbnail", Text, nullable=False),  # pending, ready, none
     Column("placeholder", Text),  # a tiny picture as data URI, shown until the real one is there
     Column("created_at", BigInteger, nullable=False),
-    Column("doubt", Text),  # what is odd about the file, in a sentence
+    Column("doubt", Text),  # what is odd about the file, which was kept all the same
     UniqueConstraint("job_id", "idx", name="one_artifact_an_output"),
     CheckConstraint("size_bytes > 0", name="artifact_not_empty"),
     CheckConstraint("thumbnail IN ('pending','ready','none')", name="thumbnail_known"),

@@ -121,10 +121,15 @@ def intend(connection: Connection, job: Job, intent: Intent, seq: int) -> CallRe
 _NOTHING_YET: dict[str, Any] = {"finished_at": None, "cost_micros": None, "error": None}
 
 
-def recover(connection: Connection, job: Job, call_id: str, provider_ref: str) -> bool:
-    """Write down what was bought for the job by a call that this copy of the ledger may not hold. Idempotent.
+UNHEARD_OF = "It was found at the provider; this copy of the database did not know of it"
 
-    Returns whether it was unknown until then that the call was taken.
+
+def recover(
+    connection: Connection, job: Job, call_id: str, provider_ref: str, *, why: str = UNHEARD_OF
+) -> bool:
+    """Write down what was bought for the job by a call that this ledger may not hold. Idempotent.
+
+    The job goes on with it as soon as it would buy. Returns whether it was unknown until then that it was taken.
     """
     known = get(connection, call_id)
     if known is not None:
@@ -144,7 +149,7 @@ def recover(connection: Connection, job: Job, call_id: str, provider_ref: str) -
         "created_at": now,
         "send_by": now,
         "deadline_at": now,
-        "error": "It was found at the provider; this copy of the database did not know of it",
+        "error": why,
         "marked": True,
         "due_at": now + _SETTLE_AFTER_MS,
     }

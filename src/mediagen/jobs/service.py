@@ -13,11 +13,12 @@ from mediagen.clock import Clock
 from mediagen.db.batch import Batcher
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import Conflict, KeyReused, NotFound
-from mediagen.jobs import calls, events, hour, outbox, repository, stats, wishes
+from mediagen.jobs import calls, events, hour, outbox, repository, settling, stats, wishes
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.hour import Hour
 from mediagen.jobs.model import OWNER, CallRecord, EventType, Job, JobEvent, JobRequest
 from mediagen.jobs.repository import JobFilter, NewJob, StoredKey
+from mediagen.jobs.settling import Adoption
 from mediagen.jobs.states import TERMINAL, JobState
 from mediagen.jobs.stats import Stats
 from mediagen.jobs.validation import InputChecker, check_storable, check_webhook
@@ -42,6 +43,7 @@ class Submission:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     webhook_url: str | None = None
     priority: int = 0
+    timeout_s: float | None = None  # of the making; None takes what the model needs
     idempotency_key: str | None = None
     owner: str = OWNER
 
@@ -127,6 +129,7 @@ class JobService:
             metadata=submission.metadata,
             webhook_url=submission.webhook_url,
             priority=submission.priority,
+            timeout_ms=None if submission.timeout_s is None else int(submission.timeout_s * 1000),
             owner=submission.owner,
             idempotency_key=submission.idempotency_key,
         )
@@ -240,21 +243,34 @@ class JobService:
         job = (await self.get(job_id)).job
         if job.state not in (JobState.FAILED, JobState.CANCELED):
             raise Conflict(f"The job is {job.status}; only a failed or canceled one can be tried again")
-        request = JobRequest(
-            prompt=job.prompt,
-            model=job.model,
-            provider=self._providers.of_model(job.model).name,
-            parameters=job.parameters,
-            metadata=job.metadata,
-            webhook_url=job.webhook_url,
-            priority=job.priority,
-            owner=job.owner,
-            retry_of=job.id,
-            idempotency_key=idempotency_key,
-        )
+        request = _again(job, self._providers.of_model(job.model).name, idempotency_key)
         submitted = await self._accepts.add(self._new_job(request))
         self._broker.ring(submitted.job.id)
         return submitted
+
+    async def declare_absent(self, job_id: str) -> JobView:
+        """Settle by hand that the job's lost call was never taken; the audit names it no more.
+
+        Raises `NotFound`, and `Conflict` when the job has no such call.
+        """
+
+        def change(connection: Connection) -> JobView:
+            settling.declare_absent(connection, job_id)
+            return _view(connection, job_id)
+
+        return await self._db.transact(change)
+
+    async def adopt(self, job_id: str, ref: str) -> Submitted:
+        """Settle by hand that the job's lost call is the prediction `ref`: a new job keeps its output.
+
+        Nothing is bought. Raises `NotFound`, and `Conflict` when the job has no such call, or another has `ref`.
+        """
+        job = (await self.get(job_id)).job
+        new = self._new_job(_again(job, job.provider, None))
+        adoption = Adoption(ref=ref, new_job=new, call_id=self._clock.new_id())
+        adopted = await self._db.transact(lambda c: settling.adopt(c, job_id, adoption))
+        self._broker.ring(adopted.id)
+        return Submitted(job=adopted, replayed=False)
 
     async def delete(self, job_id: str) -> None:
         """Remove a finished job and its files for good. Raises `NotFound`, or `Conflict` while it is at work."""
@@ -266,6 +282,23 @@ class JobService:
 
         await self._db.transact(change)
         self._broker.ring(job_id)
+
+
+def _again(job: Job, provider: str, idempotency_key: str | None) -> JobRequest:
+    """Return the job's own request, as one that repeats it."""
+    return JobRequest(
+        prompt=job.prompt,
+        model=job.model,
+        provider=provider,
+        parameters=job.parameters,
+        metadata=job.metadata,
+        webhook_url=job.webhook_url,
+        priority=job.priority,
+        timeout_ms=job.timeout_ms,
+        owner=job.owner,
+        retry_of=job.id,
+        idempotency_key=idempotency_key,
+    )
 
 
 def accept(connection: Connection, new_jobs: Sequence[NewJob]) -> list[Submitted | Exception]:
@@ -316,8 +349,10 @@ def _key(new: NewJob) -> tuple[str, str] | None:
 
 def _hash(request: JobRequest) -> str:
     """Return what tells two requests apart: all that the client asked for, in one canonical form."""
-    asked = replace(request, idempotency_key=None)
-    canonical = json.dumps(asked.__dict__, sort_keys=True, separators=(",", ":"), default=dict)
+    asked = replace(request, idempotency_key=None).__dict__
+    if request.timeout_ms is None:  # as before there were timeouts, so that keys of then still fit
+        asked = {name: value for name, value in asked.items() if name != "timeout_ms"}
+    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), default=dict)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

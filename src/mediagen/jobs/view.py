@@ -1,5 +1,6 @@
 """How a job looks to clients of the native API and to the webhooks that we send."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from mediagen.artifacts.model import Artifact, ThumbnailState
 from mediagen.jobs.model import CallRecord, Job, JobEvent
 from mediagen.jobs.outbox import Delivered
 from mediagen.jobs.service import JobDetail, JobView
-from mediagen.jobs.states import JobState
+from mediagen.jobs.states import CallState, JobState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ def job_json(view: JobView, links: Links) -> dict[str, Any]:
         "max_attempts": job.max_attempts,
         "retry_of": job.retry_of,
         "cancel_requested": job.cancel_requested_at is not None,
+        "timeout_s": None if job.timeout_ms is None else job.timeout_ms / 1000,
         "next_try_at": timestamp(job.run_at) if job.note and job.state is JobState.QUEUED else None,
         "created_at": timestamp(job.created_at),
         "started_at": timestamp(job.started_at),
@@ -74,9 +76,11 @@ def job_json(view: JobView, links: Links) -> dict[str, Any]:
 
 def detail_json(detail: JobDetail, links: Links) -> dict[str, Any]:
     """Return the job with its timeline, attempts and cost."""
+    job_output = detail.job.output
     costs = [call.cost_micros for call in detail.calls if call.cost_micros is not None]
     return {
         **job_json(detail, links),
+        "output": None if job_output is None else json.loads(job_output),
         "timeline": [event_json(event) for event in detail.events],
         "attempts": [_call_json(call) for call in detail.calls],
         "ahead": detail.ahead,
@@ -100,6 +104,8 @@ def event_json(event: JobEvent) -> dict[str, Any]:
 
 
 def _message(job: Job) -> str:
+    if job.cancel_requested_at is not None and not job.finished and job.state is not JobState.STORING:
+        return "Canceling"
     if job.note:
         return job.note
     return {
@@ -126,6 +132,7 @@ def _artifact_json(artifact: Artifact, links: Links) -> dict[str, Any]:
         "width": artifact.width,
         "height": artifact.height,
         "placeholder": artifact.placeholder,
+        "doubt": artifact.doubt,
     }
 
 
@@ -138,6 +145,9 @@ def _call_json(call: CallRecord) -> dict[str, Any]:
         "state": call.state.value,
         "provider_ref": call.provider_ref,
         "error": call.error,
+        "seen": call.seen,
+        "marked": call.marked,
+        "may_be_charged": may_be_charged(call),
         "cost_usd": None if call.cost_micros is None else call.cost_micros / 1_000_000,
         "created_at": timestamp(call.created_at),
         "finished_at": timestamp(call.finished_at),
@@ -151,6 +161,11 @@ def _delivery_json(delivery: Delivered) -> dict[str, Any]:
         "last_status": delivery.last_status,
         "next_try_at": timestamp(delivery.next_at),
     }
+
+
+def may_be_charged(call: CallRecord) -> bool:
+    """Tell whether nobody knows if the provider took the call."""
+    return call.state in (CallState.INTENT, CallState.UNKNOWN) and call.settled_at is None
 
 
 def _charged(calls: Sequence[CallRecord]) -> int:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from mediagen.clock import Clock
 from mediagen.errors import ProviderError
 from mediagen.providers.markers import Marker
+from mediagen.ranges import Resume
 from mediagen.safefetch import Download, Fetcher
 from mediagen.settings import Settings
 
@@ -83,6 +84,7 @@ class Output:
 
     url: str = ""
     data: bytes | None = None
+    resume: Resume | None = None  # what earlier tries to fetch it left here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,7 +345,7 @@ class Provider(ABC):
         """Open one output for reading, with the byte cap and deadline of `safefetch`. Raises `FetchError`."""
         if output.data is not None:
             return self.context.fetcher.inline(output.data)
-        return self.context.fetcher.open(output.url, trusts=self.trusts)
+        return self.context.fetcher.open(output.url, trusts=self.trusts, resume=output.resume)
 
     def trusts(self, url: str) -> bool:
         """Tell whether the URL is at an origin that the operator configured or the provider is known for.

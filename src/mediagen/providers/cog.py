@@ -15,6 +15,7 @@ it. What Cog 0.23 does with it, and so what the outcomes rest on:
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Self
 
@@ -30,6 +31,7 @@ from mediagen.providers.base import (
     Call,
     Capabilities,
     Dedupe,
+    MaySend,
     Model,
     Outcome,
     Output,
@@ -40,15 +42,20 @@ from mediagen.providers.base import (
     Rejected,
     RejectReason,
     Unknown,
+    always,
 )
+from mediagen.providers.hosts import check_hosts, is_among, origin_of
 from mediagen.providers.http import Ambiguous, NotSent, ProviderHTTP, path_of
 from mediagen.providers.predictions import read_prediction, text_of
 from mediagen.providers.schemas import input_schema
-from mediagen.settings import ENV_CONFIG, load
+from mediagen.settings import ENV_CONFIG, CommaList, load
 
-_REFUSALS = {
+# Only in Cog's own words: a proxy's page of the same status may come after the prediction has begun.
+_OWN_REFUSALS = {
     409: RejectReason.BUSY,
     **dict.fromkeys((400, 413, 415, 422), RejectReason.INVALID),
+}
+_REFUSALS = {
     **dict.fromkeys((301, 302, 303, 307, 308, 404, 405), RejectReason.UNREACHABLE),
     # By something that stands in front of Cog:
     **dict.fromkeys((401, 402, 403), RejectReason.UNAUTHORIZED),
@@ -79,6 +86,17 @@ class CogSettings(BaseSettings):
     cog_concurrency: int = Field(
         1, ge=1, le=1000, description="Predictions that the Cog server runs at a time; more wait here."
     )
+    cog_output_hosts: CommaList = Field(
+        (),
+        description="Hosts (host or host:port, comma separated) that outputs may be fetched from although they are"
+        " private or at another port than the web's.",
+    )
+
+    @field_validator("cog_output_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_hosts(value)
+        return value
 
     @field_validator("cog_url")
     @classmethod
@@ -99,6 +117,7 @@ class CogProvider(Provider):
 
     name = "cog"
     connect_with = "COG_URL"
+    outputs_with = "COG_OUTPUT_HOSTS"
 
     def __init__(self, context: ProviderContext, settings: CogSettings) -> None:
         super().__init__(context)
@@ -107,7 +126,8 @@ class CogProvider(Provider):
             dedupe=Dedupe.KEY, billed=False, synchronous=True, max_in_flight=settings.cog_concurrency
         )
         self._url = settings.cog_url
-        self._origin = _origin(URL(settings.cog_url))
+        self._origin = origin_of(URL(settings.cog_url))
+        self._output_hosts = settings.cog_output_hosts
         self._http = ProviderHTTP(
             settings.cog_url,
             clock=context.clock,
@@ -143,7 +163,7 @@ class CogProvider(Provider):
     def schema_of(self, model: str) -> Mapping[str, Any] | None:
         return self._schema
 
-    async def create(self, call: Call, *, send_by: float) -> Outcome:
+    async def create(self, call: Call, *, send_by: float, may_send: MaySend = always) -> Outcome:
         """Run the prediction and hold the line until it has ended.
 
         After `call.timeout_s` the line is cut and Cog is told to stop: once it confirms that, or no longer
@@ -154,7 +174,12 @@ class CogProvider(Provider):
         deadline = self.context.clock.monotonic() + call.timeout_s
         try:
             answer = await self._http.send_once(
-                "PUT", _path(call), {"input": dict(call.input)}, send_by=send_by, timeout_s=call.timeout_s
+                "PUT",
+                _path(call),
+                {"input": dict(call.input)},
+                send_by=send_by,
+                timeout_s=call.timeout_s,
+                may_send=may_send,
             )
         except InvalidRequest as error:
             return Rejected(reason=RejectReason.INVALID, message=str(error))
@@ -173,14 +198,16 @@ class CogProvider(Provider):
     async def cancel(self, call: Call) -> None:
         path = f"{_path(call)}/cancel"
         answer = await self._http.exchange("POST", path, timeout_s=10)
-        if not answer.ok and answer.status != 404:
-            raise self._http.refused(f"POST {path}", answer)
+        is_unknown = answer.status == 404 and isinstance(answer.json, dict)  # else a proxy's page
+        if not answer.ok and not is_unknown:
+            raise ProviderError(str(self._http.refused(f"POST {path}", answer)))
 
     def trusts(self, url: str) -> bool:
         try:
-            return _origin(parse_url(url)) == self._origin
+            is_cogs = origin_of(parse_url(url)) == self._origin
         except FetchBlocked:
             return False
+        return is_cogs or is_among(url, self._output_hosts)
 
     async def check(self) -> str:
         """Return its state and version; raises `ProviderError` unless it is ready or busy."""
@@ -208,6 +235,9 @@ class CogProvider(Provider):
         reason = _WRAPPED.sub("", error)
         prediction = read_prediction({**said, "id": call.id, "error": reason}, self._http.clean)
         joined = answer.status != 200  # an earlier request with this id, which may be just being stopped
+        if said.get("id", call.id) not in (call.id, None):
+            shown = self._http.clean(str(said["id"])[:200])
+            return Unknown(message=f"HTTP {answer.status} about another prediction, {shown!r}")
         if prediction is None or not prediction.ended:
             return Unknown(message=f"HTTP {answer.status} without the end of the prediction")
         if joined and prediction.status is PredictionStatus.CANCELED:
@@ -215,6 +245,7 @@ class CogProvider(Provider):
         prediction = replace(prediction, call_id=call.id, cost_micros=0)
         if prediction.status is PredictionStatus.SUCCEEDED:
             return Accepted(prediction=await self._with_files(call, prediction))
+        prediction = await self._with_part(prediction)
         # What is not the model's own is Cog's trouble, such as "Worker crashed".
         is_cogs = prediction.error_code == "prediction_failed" and reason == error
         return Accepted(prediction=replace(prediction, retryable=is_cogs or prediction.retryable))
@@ -223,6 +254,8 @@ class CogProvider(Provider):
         """Classify an answer that is no success."""
         message = f"HTTP {answer.status}: {_bad_fields(answer.json) or self._http.problem(answer)}"
         reason = _REFUSALS.get(answer.status)
+        if answer.own:
+            reason = _OWN_REFUSALS.get(answer.status, reason)
         if answer.status == 503 and _object(answer.json).get("status") == "failed":
             reason = RejectReason.BUSY  # Cog's own 503, before it is ready; a proxy's may mean anything
         if reason is RejectReason.UNREACHABLE:
@@ -235,12 +268,20 @@ class CogProvider(Provider):
     async def _with_files(self, call: Call, prediction: Prediction) -> Prediction:
         """Return the prediction with the bytes of its data URIs in their place."""
         try:
-            outputs = tuple([await self._read(output) for output in prediction.outputs])
+            outputs = [await self._read(output) for output in prediction.outputs]
         except FetchError as error:
             return _failed(call, "bad_output", self._http.clean(str(error)))
         if not outputs:
             return _failed(call, "bad_output", "the model made nothing")
-        return replace(prediction, outputs=outputs)
+        return replace(prediction, outputs=tuple(outputs))
+
+    async def _with_part(self, prediction: Prediction) -> Prediction:
+        """Return a prediction that did not succeed with what there is of its files."""
+        outputs = []
+        for output in prediction.outputs:
+            with suppress(FetchError):
+                outputs.append(await self._read(output))
+        return replace(prediction, outputs=tuple(outputs))
 
     async def _read(self, output: Output) -> Output:
         if output.url[:5].lower() != "data:":
@@ -253,10 +294,6 @@ class CogProvider(Provider):
             return input_schema(await self._http.read("GET", "/openapi.json", timeout_s=_LOOK_S))
         except ProviderError:
             return {}  # not ready, or built without a schema: jobs run all the same
-
-
-def _origin(url: URL) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.host, url.port
 
 
 def _path(call: Call) -> str:

@@ -5,12 +5,14 @@ marker, shows none where ours would be shown, was made at another time by the pr
 prompt. All else could be the call, and as long as it could, the call is neither bought again nor taken for it.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
+from urllib.parse import urlsplit
 
-from mediagen.providers.base import Call, Findings, Prediction
+from mediagen.providers.base import Call, Findings, Prediction, PredictionStatus
+from mediagen.providers.likeness import Likeness, compare
 from mediagen.providers.markers import Marker, marker_in
 
 BEFORE_MS = 15_000
@@ -19,9 +21,8 @@ BEFORE_MS = 15_000
 AFTER_MS = 120_000
 """How long after its intent a call can have arrived and been given its time of creation."""
 
-_PROMPT = "prompt"
-_LONG_TEXT = 20  # characters from which on a text is taken for the prompt, where no input is called so
-_ELLIPSES = ("...", "…")
+_MOST_KINDS = 1_000
+_HOST = re.compile(r"[a-z0-9_.-]*[a-z0-9]|[0-9a-f.:]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class Entry:
     input: Any = None  # as shown; None when it shows none
     removed: bool = False  # the provider has removed its data
     made_ms: int | None = None  # when it was made, by the provider's clock
+    model: Any = None  # as shown, of any type
+    version: Any = None
 
     @property
     def ref(self) -> str:
@@ -59,43 +62,44 @@ class Window:
         return cls(from_ms=call.asked_at_ms - BEFORE_MS, to_ms=call.asked_at_ms + AFTER_MS)
 
 
-class Likeness(Enum):
-    """How an input that is shown compares with the one that was sent."""
-
-    EQUAL = auto()  # all that can be compared is equal, the prompt included
-    UNCLEAR = auto()  # it may be the one that was sent
-    OTHER = auto()  # its prompt is another one
-
-
 class Shown:
-    """Which entries show markers, learned from those that carry one of our installation."""
+    """Which entries show markers, learned from all that carry one.
+
+    A provider may drop them with the data that it removes, or show those alone that lead somewhere. So what was
+    seen counts for entries of the same kind only: of this installation, with addresses at this host, removed or not.
+    """
 
     def __init__(self) -> None:
-        self._kinds: set[bool] = set()  # whether their data was removed
+        self._kinds: set[tuple[str, str | None, bool]] = set()
 
-    def learn(self, entry: Entry, installation: str) -> None:
+    def learn(self, entry: Entry) -> None:
         """Note that the provider shows markers on entries of this kind."""
         marker = entry.marker
-        if marker is not None and installation and marker.installation == installation:
-            self._kinds.add(entry.removed)
+        if marker is not None and len(self._kinds) < _MOST_KINDS:
+            self._kinds.add((marker.installation, host_of(entry.webhook), entry.removed))
 
-    def on(self, entry: Entry) -> bool:
-        """Tell whether our marker would be shown on an entry of this kind."""
-        return entry.removed in self._kinds
+    def on(self, entry: Entry, call: Call) -> bool:
+        """Tell whether the call's marker would be shown if the entry were it."""
+        marker = marker_in(call.webhook_url)
+        return (
+            marker is not None
+            and (marker.installation, host_of(call.webhook_url), entry.removed) in self._kinds
+        )
 
-    @property
-    def any(self) -> bool:
-        """Whether markers were seen at all."""
-        return bool(self._kinds)
+
+def _any_model(_: Entry) -> bool:
+    return True
 
 
 class Search:
     """Weighs the entries of a list for one call, in one pass."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, is_model: Callable[[Entry], bool] = _any_model) -> None:
+        """`is_model` tells whether the model that an entry shows may be the call's: models have several names."""
         self.call = call
         self.window = Window.of(call)
-        self._ours: list[Prediction] = []
+        self._is_model = is_model
+        self._ours: dict[str, Prediction] = {}
         self._siblings: dict[str, Prediction] = {}
         self._unmarked: dict[str, tuple[Entry, Likeness]] = {}
         self._unreadable = 0
@@ -103,19 +107,30 @@ class Search:
     def weigh(self, entry: Entry) -> None:
         """Look at one entry; the same one twice counts once."""
         if (marker := entry.marker) is not None:
-            if entry.prediction is not None and marker.call == self.call.id.lower():
-                self._ours.append(entry.prediction)
-            elif entry.prediction is not None and self._is_of_our_job(marker):
-                self._siblings[entry.ref] = entry.prediction
-            return
-        if not self._in_time(entry) or entry.webhook:  # it would show our address, not another's
+            self._weigh_marked(entry, marker)
+        elif self._in_time(entry) and not self._is_anothers(entry):
+            self._weigh_unmarked(entry)
+
+    def _weigh_marked(self, entry: Entry, marker: Marker) -> None:
+        is_ours = marker.call == self.call.id.lower()
+        if entry.prediction is None:
+            self._unreadable += is_ours
+        elif is_ours:
+            self._ours[entry.ref] = entry.prediction
+        elif self._is_of_our_job(marker):
+            self._siblings[entry.ref] = entry.prediction
+
+    def _weigh_unmarked(self, entry: Entry) -> None:
+        likeness = Likeness.UNCLEAR if entry.removed else compare(self.call.input, entry.input)
+        if likeness is Likeness.OTHER:
             return
         if entry.prediction is None:
             self._unreadable += 1
             return
-        likeness = Likeness.UNCLEAR if entry.removed else compare(self.call.input, entry.input)
-        if likeness is not Likeness.OTHER:
-            self._unmarked[entry.ref] = (entry, likeness)
+        # A renamed model, or an address like ours that could not be read, is a doubt; neither says whose it is.
+        if likeness is Likeness.EQUAL and (entry.webhook or not self._is_model(entry)):
+            likeness = Likeness.UNCLEAR
+        self._unmarked[entry.ref] = (entry, likeness)
 
     def _is_of_our_job(self, marker: Marker) -> bool:
         own = self.call.marker
@@ -126,25 +141,43 @@ class Search:
             return True
         return self.window.from_ms <= entry.made_ms <= self.window.to_ms
 
-    def findings(self, shown: Shown, *, whole: bool, why: str = "") -> Findings:
-        """Return what all entries come to. `why` tells what kept the list from being read whole."""
-        marked = self.call.marker is not None and self.call.webhook_url is not None
+    def _is_anothers(self, entry: Entry) -> bool:
+        """Tell whether the entry shows an address at another host, and none that is ours cut off."""
+        host, own = host_of(entry.webhook), self.call.webhook_url or ""
+        return host is not None and host != host_of(own) and not own.startswith(entry.webhook or "")
+
+    def findings(self, shown: Shown, *, why: str = "") -> Findings:
+        """Return what all entries come to. `why` tells what kept the list from being read whole, empty for nothing."""
         open_ = [
             (entry.prediction, likeness)
             for entry, likeness in self._unmarked.values()
-            if entry.prediction is not None and not (marked and shown.on(entry))
+            if entry.prediction is not None and not shown.on(entry, self.call)
         ]
         alike = [prediction for prediction, likeness in open_ if likeness is Likeness.EQUAL]
         unclear = [prediction.ref for prediction, likeness in open_ if likeness is Likeness.UNCLEAR]
-        doubtful = [*unclear, *[""] * self._unreadable]
         return Findings(
-            ours=next((each for each in self._ours if not each.ended), next(iter(self._ours), None)),
+            ours=min(self._ours.values(), key=_worth, default=None),
             alike=alike,
-            doubtful=doubtful,
+            doubtful=[*unclear, *[""] * self._unreadable],
             siblings=list(self._siblings.values()),
-            whole=whole,
+            whole=not why,
             seen=_seen(len(alike), unclear, self._unreadable, why),
         )
+
+
+def _worth(prediction: Prediction) -> int:
+    """Order several predictions of one call: what has been made first, what may still be made next."""
+    return {PredictionStatus.SUCCEEDED: 0, PredictionStatus.RUNNING: 1}.get(prediction.status, 2)
+
+
+def host_of(address: str | None) -> str | None:
+    """Return the host of a web address; None for anything else, such as one that is masked or cut off."""
+    try:
+        parts = urlsplit(address or "")
+        host = parts.hostname
+    except ValueError:
+        return None
+    return host if host and parts.scheme in ("http", "https") and _HOST.fullmatch(host) else None
 
 
 def _seen(alike: int, unclear: Iterable[str], unreadable: int, why: str) -> str:
@@ -152,89 +185,10 @@ def _seen(alike: int, unclear: Iterable[str], unreadable: int, why: str) -> str:
     if alike:
         said.append(f"{alike} unmarked with the same input were made at that time")
     if refs := list(unclear):
-        said.append(f"{', '.join(refs[:5])} may be it and can't be compared")
+        more = f" and {len(refs) - 5} more" if len(refs) > 5 else ""
+        said.append(f"{', '.join(refs[:5])}{more} may be it and can't be compared")
     if unreadable:
         said.append(f"{unreadable} of that time can't be read")
     if why:
         said.append(why)
     return "; ".join(said)
-
-
-# ---------------------------------------------------------------------------------------------- inputs
-
-
-def compare(sent: Mapping[str, Any], shown: Any) -> Likeness:
-    """Compare an input with the one that a provider shows of it.
-
-    Providers add defaults, coerce types, put links in place of data, trim texts and remove inputs. Only another
-    prompt is another input; other differences leave it open.
-    """
-    if not isinstance(shown, Mapping) or (sent and not shown):
-        return Likeness.UNCLEAR
-    name = _prompt_of(sent)
-    equal = [_same(value, shown[key]) if key in shown else False for key, value in sent.items()]
-    if name is not None and name in shown and _is_other_text(sent[name], shown[name]):
-        return Likeness.OTHER
-    compared = [same for same in equal if same is not None]
-    has_prompt = name is None or _same(sent[name], shown.get(name)) is True
-    return Likeness.EQUAL if compared and all(compared) and has_prompt else Likeness.UNCLEAR
-
-
-def _prompt_of(sent: Mapping[str, Any]) -> str | None:
-    """Return the name of the input that tells requests apart best."""
-    if isinstance(sent.get(_PROMPT), str):
-        return _PROMPT
-    texts = {
-        k: v for k, v in sent.items() if isinstance(v, str) and len(v) >= _LONG_TEXT and not is_address(v)
-    }
-    return max(texts, key=lambda key: len(texts[key]), default=None)
-
-
-def _is_other_text(sent: Any, shown: Any) -> bool:
-    if not isinstance(shown, str) or not shown.strip():
-        return False
-    one, other = _words(sent), _words(shown)
-    cut = other.rstrip("".join(_ELLIPSES)) if other.endswith(_ELLIPSES) else None
-    return one != other and not (cut is not None and one.startswith(cut))
-
-
-def _words(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _same(sent: Any, shown: Any) -> bool | None:
-    """Tell whether two values are the same; None where that can't be told."""
-    if is_address(sent) or is_address(shown):
-        return None
-    if isinstance(sent, str) and isinstance(shown, str):
-        return _words(sent) == _words(shown)
-    if isinstance(sent, Mapping) and isinstance(shown, Mapping):
-        return _all_same([_same(value, shown[key]) if key in shown else False for key, value in sent.items()])
-    if isinstance(sent, (list, tuple)) and isinstance(shown, (list, tuple)):
-        if len(sent) != len(shown):
-            return False
-        return _all_same([_same(one, other) for one, other in zip(sent, shown, strict=True)])
-    return bool(_plain(sent) == _plain(shown))
-
-
-def _all_same(found: list[bool | None]) -> bool | None:
-    known = [same for same in found if same is not None]
-    return all(known) if known or not found else None
-
-
-def _plain(value: Any) -> Any:
-    """Return a value in the form in which 1, 1.0 and "1" are one, and true is not 1."""
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    if isinstance(value, str):
-        text = value.strip().lower()
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    return value
-
-
-def is_address(value: Any) -> bool:
-    """Tell whether a value is a link or data URI: another address may lead to the same file."""
-    return isinstance(value, str) and value[:8].lower().startswith(("http://", "https://", "data:"))

@@ -5,13 +5,15 @@ provider's rate limit and this machine.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mediagen.errors import ProviderError
-from mediagen.providers.base import Prediction
-from mediagen.providers.predictions import Page, calls_named_by, normal_json, read_page, read_prediction
+from mediagen.providers.evidence import Entry, Shown
+from mediagen.providers.predictions import Page, read_page
 
 _TOGETHER_S = 0.005
 _CLOSED = "the search ended with this process"
@@ -20,32 +22,20 @@ _ALIKE_MS = 600_000  # calls of so different ages don't share a search: an old o
 Ask = Callable[[Mapping[str, str]], Awaitable[Any]]
 """Return the JSON of the page that the query asks for. Raises `ProviderError`."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """One prediction of the list. `input` is there, as `normal_json`, only where no webhook names a call."""
-
-    prediction: Prediction
-    calls: frozenset[str]  # ids of the calls that its webhook names, in lower case
-    model: Any
-    version: Any
-    input: Any
-
-
-Match = Callable[[Listed], Prediction | None]
-"""Return what of the listed one is wanted, or None."""
+See = Callable[[Entry], bool | None]
+"""Take note of one entry; True ends the search."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Search:
-    since_ms: int
-    match: Match
-    done: "asyncio.Future[list[Prediction]]"
-    found: list[Prediction] = field(default_factory=list)
+    since_ms: int | None
+    most_pages: int
+    see: See
+    done: "asyncio.Future[str]"
 
 
 class PredictionList:
-    """Reads the list. Nothing is ever concluded from a part of it: what can't be read in whole is an error."""
+    """Reads the list, entry by entry, and says what kept it from being read whole. `shown` learns from every page."""
 
     def __init__(self, ask: Ask, clean: Callable[[str], str]) -> None:
         """`clean` makes the provider's words fit to keep."""
@@ -53,72 +43,75 @@ class PredictionList:
         self._clean = clean
         self._waiting: list[_Search] = []
         self._searching: asyncio.Task[None] | None = None
+        self.shown = Shown()
 
-    async def page(self, query: Mapping[str, str]) -> Page:
-        """Return one page. Raises `ProviderError`."""
-        return read_page(await self._ask(query))
+    async def pages(self, most: int) -> AsyncGenerator[Page, None]:
+        """Yield the pages, newest first. The last one says in `why` what kept the list from being read to its end.
 
-    async def since(self, since_ms: int, most_pages: int) -> AsyncIterator[Listed]:
-        """Yield the predictions back to a time, newest first, and some older ones.
-
-        Raises `ProviderError` also when that takes more pages, or when something in the list can't be read.
+        Raises `ProviderError` when a page can't be had, and `Unreadable` when it is none.
         """
         query: Mapping[str, str] = {}
-        for _ in range(most_pages):
-            page = await self.page(query)
-            for raw in page.items:
-                yield self._listed(raw)
-            following = page.following(since_ms)
-            if following is None:
+        followed = [query]
+        for count in range(1, most + 1):
+            page = read_page(await self._ask(query), self._clean)
+            for entry in page.entries:
+                self.shown.learn(entry)
+            if page.next in followed:
+                page = replace(page, next=None, why="the list of predictions leads back to a page of it")
+            elif page.next is not None and count == most:
+                page = replace(page, next=None, why=f"the list of predictions is longer than {most} pages")
+            yield page
+            if page.next is None:
                 return
-            query = following
-        raise ProviderError(
-            f"the list of predictions is too long: {most_pages} pages don't go back far enough"
-        )
+            query = page.next
+            followed.append(query)
 
-    def _listed(self, raw: Any) -> Listed:
-        prediction = read_prediction(raw, self._clean)
-        if prediction is None:
-            raise ProviderError("the list of predictions holds something that is none")
-        named = calls_named_by(raw)
-        return Listed(
-            prediction=prediction,
-            calls=named,
-            model=raw.get("model"),
-            version=raw.get("version"),
-            input=None if named else normal_json(raw.get("input")),
-        )
+    async def search(self, see: See, since_ms: int | None, most_pages: int) -> str:
+        """Show each entry once, of a list that was asked for after this was called, newest first.
 
-    async def search(self, since_ms: int, most_pages: int, match: Match) -> list[Prediction]:
-        """Return all that match, of a list that was asked for after this was called. Raises as `since` does."""
-        search = _Search(since_ms=since_ms, match=match, done=asyncio.get_running_loop().create_future())
+        Goes back to a time by the provider's clock, to the end for None. Returns what kept it from going so far,
+        empty for nothing. Raises as `pages` does.
+        """
+        done = asyncio.get_running_loop().create_future()
+        search = _Search(since_ms=since_ms, most_pages=most_pages, see=see, done=done)
         self._waiting.append(search)
         if self._searching is None or self._searching.done():
-            self._searching = asyncio.create_task(self._search_all(most_pages), name="list of predictions")
+            self._searching = asyncio.create_task(self._search_all(), name="list of predictions")
         return await search.done
 
-    async def _search_all(self, most_pages: int) -> None:
+    async def _search_all(self) -> None:
         while self._waiting:
             await asyncio.sleep(_TOGETHER_S)
             searches, self._waiting = self._waiting, []
-            newest = max(search.since_ms for search in searches)
-            late = [search for search in searches if search.since_ms >= newest - _ALIKE_MS]
+            newest = max(_back_to(search) for search in searches)
+            late = [search for search in searches if _back_to(search) >= newest - _ALIKE_MS]
             early = [search for search in searches if search not in late]
-            await asyncio.gather(*(self._search(group, most_pages) for group in (late, early) if group))
+            await asyncio.gather(*(self._search(group) for group in (late, early) if group))
 
-    async def _search(self, searches: Sequence[_Search], most_pages: int) -> None:
+    async def _search(self, searches: Sequence[_Search]) -> None:
         try:
-            async for listed in self.since(min(search.since_ms for search in searches), most_pages):
-                for search in searches:
-                    if (wanted := search.match(listed)) is not None:
-                        search.found.append(wanted)
+            why = await self._read(searches)
         except Exception as error:  # noqa: BLE001  carried to those who search
             _end(searches, error)
         except asyncio.CancelledError:
             _end(searches, ProviderError(_CLOSED))
             raise
         else:
-            _end(searches, None)
+            _end(searches, why)
+
+    async def _read(self, searches: Sequence[_Search]) -> str:
+        """Show the list to all; those that have seen enough are ended on the way."""
+        known: set[str] = set()
+        why, most = "", max(search.most_pages for search in searches)
+        async with aclosing(self.pages(most)) as pages:
+            async for page in pages:
+                for entry in _new(page, known):
+                    _end([search for search in searches if not search.done.done() and search.see(entry)], "")
+                _end([search for search in searches if page.is_older_than(search.since_ms)], "")
+                if all(search.done.done() for search in searches):
+                    break
+                why = page.why
+        return why
 
     async def close(self) -> None:
         """End the searches under way. Idempotent."""
@@ -129,11 +122,23 @@ class PredictionList:
         _end(self._waiting, ProviderError(_CLOSED))
 
 
-def _end(searches: Sequence[_Search], error: Exception | None) -> None:
+def _back_to(search: _Search) -> float:
+    return -math.inf if search.since_ms is None else search.since_ms
+
+
+def _new(page: Page, known: set[str]) -> Iterator[Entry]:
+    """Yield the entries that were not on an earlier page: new ones move the others on while the list is read."""
+    for entry in page.entries:
+        if not entry.ref or entry.ref not in known:
+            known.add(entry.ref)
+            yield entry
+
+
+def _end(searches: Sequence[_Search], result: str | Exception) -> None:
     for search in searches:
-        if search.done.done():  # whoever searched has gone
+        if search.done.done():  # whoever searched has seen enough, or has gone
             continue
-        if error is None:
-            search.done.set_result(search.found)
+        if isinstance(result, Exception):
+            search.done.set_exception(result)
         else:
-            search.done.set_exception(error)
+            search.done.set_result(result)

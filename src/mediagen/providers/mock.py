@@ -26,10 +26,12 @@ from pydantic_settings import BaseSettings
 from mediagen.errors import FetchError, FetchGone, PredictionGone
 from mediagen.providers import faults
 from mediagen.providers.base import (
+    TAKEN_OVER,
     Accepted,
     Call,
     Capabilities,
     Dedupe,
+    MaySend,
     Model,
     Outcome,
     Output,
@@ -40,6 +42,8 @@ from mediagen.providers.base import (
     Rejected,
     RejectReason,
     Unknown,
+    agrees,
+    always,
 )
 from mediagen.providers.faults import MOST_LATENCY_S, Fault, Switches
 from mediagen.providers.painting.order import PROPERTIES, Order, read_orders, whole
@@ -219,9 +223,11 @@ class MockProvider(Provider):
             return None
         return _SCHEMA if model.startswith("mock/") else _STAND_IN_SCHEMA
 
-    async def create(self, call: Call, *, send_by: float) -> Outcome:
+    async def create(self, call: Call, *, send_by: float, may_send: MaySend = always) -> Outcome:
         """Accept the call, or fail as it says; a call that was accepted before is joined."""
         clock = self.context.clock
+        if not await agrees(may_send):
+            return Rejected(reason=RejectReason.UNREACHABLE, message=f"not sent: {TAKEN_OVER}")
         if clock.monotonic() > send_by:
             return Rejected(reason=RejectReason.UNREACHABLE, message="It was too late to send anything")
         if (run := self._joined.get(call.id)) is not None:

@@ -2,26 +2,25 @@
 
 They come one by one, or as a list in pages, newest first: `results` and, unless it is the last page, `next`.
 Nothing in it is trusted: a field of the wrong type counts as missing, and only an object without a usable id
-is no prediction at all.
-
-What proves that a prediction is ours is the webhook URL that it echoes: **the id of the call (a UUID) stands
-anywhere in the path of that URL**. `calls_named_by` is the one place that reads it.
+is no prediction at all. What proves that a prediction is ours is the marker in the webhook address that it shows.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from mediagen.errors import ProviderError
-from mediagen.providers.base import Call, Output, Prediction, PredictionStatus
+from mediagen.errors import Unreadable
+from mediagen.providers.base import Prediction, PredictionStatus
+from mediagen.providers.evidence import Entry
+from mediagen.providers.markers import marker_in
+from mediagen.providers.outputs import read_output
 
 _REF = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_ADDRESS = re.compile(r"https?://\S+|data:[^\s,]*,\S*", re.IGNORECASE)
 _PERCENT = re.compile(r"(\d{1,3})%\|")  # a tqdm progress bar
 _LOG_TAIL = 20_000  # characters of the logs that are searched for one
 _MAX_NEXT = 4096  # characters of the address of a next page
@@ -47,22 +46,37 @@ _TRANSIENT = re.compile(
 _LASTING = re.compile(r"\bE1001\b|out of memory|\bOOM\b", re.IGNORECASE)  # the same input fails again
 
 
-def read_prediction(raw: Any, clean: Callable[[str], str], call: Call | None = None) -> Prediction | None:
-    """Return the prediction, or None when `raw` is none.
-
-    `clean` makes the provider's words fit to keep. With `call`, `call_id` is set where the webhook proves it.
-    """
+def read_prediction(raw: Any, clean: Callable[[str], str]) -> Prediction | None:
+    """Return the prediction, or None when `raw` is none. `clean` makes the provider's words fit to keep."""
     if not isinstance(raw, dict) or not is_ref(ref := text_of(raw.get("id"))):
         return None
     status = _STATUSES.get(text_of(raw.get("status")), PredictionStatus.RUNNING)
+    has_ended = status is not PredictionStatus.RUNNING
+    outputs, document = read_output(raw.get("output")) if has_ended else ((), None)
     return Prediction(
         ref=ref,
         status=status,
         progress=_progress(raw.get("logs")),
-        outputs=tuple(_outputs(raw.get("output"))) if status is PredictionStatus.SUCCEEDED else (),
-        call_id=call.id if call and call.id.lower() in calls_named_by(raw) else None,
-        created_at_ms=created_ms(raw),
+        outputs=outputs,
+        document=document,
+        marker=marker_in(raw.get("webhook")),
+        created_at_ms=time_ms(raw.get("created_at")),
+        queued_ms=_queued_ms(raw),
         **(_failure(clean(_words(raw.get("error")))) if status is PredictionStatus.FAILED else {}),
+    )
+
+
+def read_entry(raw: Any, clean: Callable[[str], str]) -> Entry:
+    """Return an entry of a list, read as far as it can be; nothing in it keeps the others from being read."""
+    said = raw if isinstance(raw, dict) else {}
+    return Entry(
+        prediction=read_prediction(raw, clean),
+        webhook=text_of(said.get("webhook")) or None,
+        input=said.get("input"),
+        removed=said.get("data_removed") is True,
+        made_ms=time_ms(said.get("created_at")),
+        model=said.get("model"),
+        version=said.get("version"),
     )
 
 
@@ -70,35 +84,35 @@ def read_prediction(raw: Any, clean: Callable[[str], str], call: Call | None = N
 class Page:
     """One page of the list, newest first, and the query of the next one."""
 
-    items: Sequence[Any]
-    next: Mapping[str, str] | None
+    entries: Sequence[Entry]
+    next: Mapping[str, str] | None  # None after the last page, and where the list can't be read further
+    why: str = ""  # why it can't be read further; empty when this is the last page or another follows
 
-    def following(self, since_ms: int) -> Mapping[str, str] | None:
-        """Return the query of the next page, None when there is none, or none with later predictions."""
-        times = [
-            made for raw in self.items if isinstance(raw, dict) and (made := created_ms(raw)) is not None
-        ]
-        return None if times and times[-1] < since_ms else self.next
+    def is_older_than(self, since_ms: int | None) -> bool:
+        """Tell whether this page and so, newest first, all after it were made before that time."""
+        times = [entry.made_ms for entry in self.entries if entry.made_ms is not None]
+        return since_ms is not None and bool(times) and max(times) < since_ms and times[0] >= times[-1]
 
 
-def read_page(raw: Any) -> Page:
-    """Return the page. Raises `ProviderError` when it is none."""
+def read_page(raw: Any, clean: Callable[[str], str]) -> Page:
+    """Return the page. Raises `Unreadable` when it is none."""
     said = raw if isinstance(raw, dict) else {}
     items, following = said.get("results"), said.get("next")
-    if not isinstance(items, list) or not isinstance(following, (str, type(None))):
-        raise ProviderError("the answer is no list of predictions")
-    return Page(items=items, next=_query_of(following) if following else None)
+    if not isinstance(items, list):
+        beginning = "".join(islice(json.JSONEncoder().iterencode(raw), 200))
+        raise Unreadable("the answer is no list of predictions", raw=clean(beginning))
+    is_last = following is None or following == ""
+    query = None if is_last else _query_of(following)
+    why = "" if is_last or query else "the list of predictions goes on nowhere"
+    return Page(entries=[read_entry(item, clean) for item in items], next=query, why=why)
 
 
-def _query_of(following: str) -> Mapping[str, str]:
+def _query_of(following: Any) -> Mapping[str, str] | None:
     # Only the query is used, and at our own address: the provider can't lead us and our token elsewhere.
     try:
-        query = dict(parse_qsl(urlsplit(following[:_MAX_NEXT]).query))
+        return dict(parse_qsl(urlsplit(text_of(following)[:_MAX_NEXT]).query)) or None
     except ValueError:
-        query = {}
-    if not query:
-        raise ProviderError("the list of predictions goes on nowhere")
-    return query
+        return None
 
 
 def is_ref(text: str) -> bool:
@@ -106,19 +120,10 @@ def is_ref(text: str) -> bool:
     return bool(_REF.fullmatch(text))
 
 
-def calls_named_by(raw: Mapping[str, Any]) -> frozenset[str]:
-    """Return the ids, in lower case, in the path of the webhook URL that the prediction echoes."""
+def time_ms(value: Any) -> int | None:
+    """Return a time, in milliseconds since 1970 UTC, or None when it is none."""
     try:
-        path = urlsplit(text_of(raw.get("webhook"))).path
-    except ValueError:
-        return frozenset()
-    return frozenset(found.lower() for found in _UUID.findall(path))
-
-
-def created_ms(raw: Mapping[str, Any]) -> int | None:
-    """Return when it was created, in milliseconds since 1970 UTC, or None when it does not say."""
-    try:
-        time = datetime.fromisoformat(text_of(raw.get("created_at")))
+        time = datetime.fromisoformat(text_of(value))
         return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
@@ -127,20 +132,6 @@ def created_ms(raw: Mapping[str, Any]) -> int | None:
 def is_moderation(message: str) -> bool:
     """Tell whether the words say that safety rules refused the input or the output."""
     return bool(_MODERATION.search(message))
-
-
-def same_json(one: Any, other: Any) -> bool:
-    """Tell whether two values are the same JSON: tuples are lists, and 1 is 1.0 but not true."""
-    return bool(normal_json(one) == normal_json(other))
-
-
-def normal_json(value: Any) -> Any:
-    """Return the value in the one form in which the same JSON is equal, as `same_json` tells."""
-    if isinstance(value, Mapping):
-        return {key: normal_json(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [normal_json(part) for part in value]
-    return ("bool", value) if isinstance(value, bool) else value
 
 
 def text_of(value: Any) -> str:
@@ -162,39 +153,11 @@ def _words(error: Any) -> str:
     return error if isinstance(error, str) else "" if error is None else json.dumps(error)
 
 
+def _queued_ms(raw: Mapping[str, Any]) -> int | None:
+    made, started = time_ms(raw.get("created_at")), time_ms(raw.get("started_at"))
+    return None if made is None or started is None else max(0, started - made)
+
+
 def _progress(logs: Any) -> float | None:
     shown = _PERCENT.findall(text_of(logs)[-_LOG_TAIL:])
     return min(int(shown[-1]), 100) / 100 if shown else None
-
-
-def _outputs(output: Any) -> Iterator[Output]:
-    """Yield each address as a file, in order, then what else the model said, so that nothing paid is lost.
-
-    Words of a language model come in pieces and become one text; an output of numbers and names becomes JSON.
-    """
-    leaves = list(_leaves(output))
-    files = [leaf for leaf in leaves if _is_address(leaf)]
-    words = [leaf for leaf in leaves if isinstance(leaf, str) and not _is_address(leaf)]
-    yield from (Output(url=file) for file in files)
-    if files:
-        text = "\n".join(words)
-    elif len(words) == len(leaves) and not (leaves and isinstance(output, dict)):
-        text = "".join(words)
-    else:
-        text = json.dumps(output, ensure_ascii=False)
-    if text.strip():
-        yield Output(data=text.encode(errors="replace"))
-
-
-def _is_address(leaf: Any) -> bool:
-    return isinstance(leaf, str) and bool(_ADDRESS.fullmatch(leaf))
-
-
-def _leaves(output: Any) -> Iterator[Any]:
-    if isinstance(output, dict):
-        output = list(output.values())
-    if isinstance(output, list):
-        for part in output:
-            yield from _leaves(part)
-    elif output is not None:
-        yield output

@@ -1,14 +1,17 @@
 """What a storage is: a place where artifact bytes lie for good. Knows nothing of jobs or databases."""
 
+import errno
 import os
 import re
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+from mediagen.errors import StorageFull, Unavailable
 
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*)*(\.[a-z0-9]{1,5})?")
 """Keys are made by us, never from what a user wrote."""
@@ -17,7 +20,12 @@ WAITING = "fetched-"
 """How the names of temporary files begin that wait for a storage that is away, however long."""
 
 TEMP_MAX_AGE_S = 24 * 3600.0
-"""No download takes a day: what is older was left by a process that died."""
+"""Nothing that is under way is left alone for a day: what is older was left by a process or a job that ended."""
+
+FILE_MODE = 0o600
+"""Outputs belong to whoever runs the server; other accounts of the machine get them through the API."""
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,3 +99,37 @@ def clear_old_files(temp_dir: Path) -> None:
                 is_old = stat.S_ISREG(status.st_mode) and status.st_mtime < oldest
                 if is_old and not entry.name.startswith(WAITING):
                     os.unlink(entry.path)
+
+
+@contextmanager
+def on_disk(deed: str) -> Iterator[None]:
+    """Raise trouble with the disk of the temporary files as what it is: an outage, and nobody's fault."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise StorageFull(
+                f"can't {deed}: the disk of the temporary files is full; free some space"
+            ) from error
+        raise Unavailable(
+            f"can't {deed} on the disk of the temporary files: {error.strerror or error}"
+        ) from error
+
+
+def flush_file(file: Path) -> None:
+    """Make it private, and both its bytes and that durable."""
+    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(fd, FILE_MODE)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

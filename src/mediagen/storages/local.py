@@ -18,18 +18,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mediagen.errors import Conflict, NotFound, SettingsError, StorageFull, Unavailable
-from mediagen.storages.base import KEY_PATTERN, Storage, StoredFile, clear_old_files
+from mediagen.storages.base import (
+    DISK_FULL,
+    KEY_PATTERN,
+    Storage,
+    StoredFile,
+    clear_old_files,
+    flush_file,
+    flush_folder,
+)
 
 WHOLE_READ_BYTES = 4 * 1024**2
 """Up to here a read is one read: with 64 KB pieces the same file is served at a fifth of the speed."""
 
 CHUNK_BYTES = 1024**2
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
-# Outputs belong to whoever runs the server; other accounts of the machine get them through the API.
-_FILE_MODE = 0o600
+# As the files in them are.
 _FOLDER_MODE = 0o700
 
 _ROOM_FRESH_S = 2.0
@@ -120,7 +126,7 @@ class LocalStorage(Storage):
             clear_old_files(self.temp_dir)
             tempfile.TemporaryFile(dir=self.temp_dir).close()
         except OSError as error:
-            if error.errno in _DISK_FULL:  # no wrong setting, and what is stored can still be read
+            if error.errno in DISK_FULL:  # no wrong setting, and what is stored can still be read
                 return
             raise SettingsError(
                 f"STORAGE_PATH={str(self.root)!r} can't be used ({error.strerror}); "
@@ -131,17 +137,17 @@ class LocalStorage(Storage):
         missing = [folder for folder in (self.temp_dir, *self.temp_dir.parents) if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-            _flush_folder(folder.parent)
+            flush_folder(folder.parent)
 
     def _put(self, key: str, file: Path) -> None:
         path = self._path(key)
         with _translated(f"store {key!r}"):
-            _flush_file(file)
+            flush_file(file)
             self._make_folders(path.parent)
             self._name(file, path, key)
             # All of them, new or not: the one who made them may not have come to flushing them yet.
             for folder in self._folders(path.parent):
-                _flush_folder(folder)
+                flush_folder(folder)
             file.unlink()
 
     def _name(self, file: Path, path: Path, key: str) -> None:
@@ -174,7 +180,7 @@ class LocalStorage(Storage):
         try:
             with open(fd, "wb") as target, file.open("rb") as source:
                 shutil.copyfileobj(source, target, CHUNK_BYTES)
-            _flush_file(copy)
+            flush_file(copy)
             yield copy
         finally:
             copy.unlink(missing_ok=True)
@@ -201,7 +207,7 @@ class LocalStorage(Storage):
     def _delete(self, key: str) -> None:
         with suppress(NotFound), self._looking_for(key) as path:
             path.unlink()
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
 
     def _probe(self) -> None:
         with _translated("write a small file"):
@@ -256,27 +262,9 @@ def _translated(deed: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK_FULL:
+        if error.errno in DISK_FULL:
             raise StorageFull(f"can't {deed}: the disk of STORAGE_PATH is full; free some space") from error
         raise Unavailable(f"can't {deed} in STORAGE_PATH: {error.strerror or error}") from error
-
-
-def _flush_file(file: Path) -> None:
-    """Make it private, and both its bytes and that durable."""
-    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fchmod(fd, _FILE_MODE)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _flush_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _size_of_file(status: os.stat_result) -> int:

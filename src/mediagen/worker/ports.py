@@ -12,6 +12,7 @@ from mediagen.jobs.retry import Backoff
 from mediagen.providers import Registry
 from mediagen.providers.base import Call, Prediction, Provider
 from mediagen.providers.markers import Marker
+from mediagen.ranges import Resume
 from mediagen.safefetch import Download
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ class Keeper(Protocol):
     async def ingest(self, job_id: str, secret: str, idx: int, download: Download) -> Artifact: ...
 
     async def resume(self, job_id: str, secret: str, idx: int) -> bool: ...
+
+    async def begun(self, secret: str, idx: int) -> Resume | None: ...
 
     async def spool(self, call_id: str, outputs: "list[bytes]") -> None: ...
 

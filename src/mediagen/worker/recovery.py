@@ -5,11 +5,14 @@ does: the marker of each prediction names our installation, its job and its call
 into it, and the job goes on with that instead of buying again.
 """
 
+from contextlib import suppress
+
 import structlog
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.errors import ProviderError
+from mediagen.errors import MediagenError, ProviderError
 from mediagen.jobs import calls, repository, spending, traits, wishes
+from mediagen.jobs.assumptions import concerns
 from mediagen.providers.base import Dedupe, Prediction, Provider
 from mediagen.worker.ports import Ports
 
@@ -59,6 +62,9 @@ async def _recover_since(ports: Ports, provider: Provider, since: int) -> bool:
     found = await ports.db.transact(lambda c: _write(c, provider, ours)) if ours else 0
     if found:
         log.warning("recovery.found", provider=provider.name, calls=found)
+    with suppress(MediagenError):
+        for concern in await concerns(ports.db, provider):
+            log.warning("provider.assumption_fails", provider=provider.name, seen=concern.seen, do=concern.do)
     return True
 
 

@@ -4,6 +4,8 @@ No check, header or broken line of one try is the end of what was paid for: an o
 its provider has it no longer, and after several tries.
 """
 
+from dataclasses import replace
+
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import (
     FetchError,
@@ -47,7 +49,8 @@ async def store(ports: Ports, job: Job, prediction: Prediction | None) -> Next |
         outputs = await _outputs(ports, provider, job, record, prediction)
         for idx, output in enumerate(outputs):
             if not await ports.keeper.resume(job.id, job.secret, idx):
-                async with provider.open(output) as download:
+                begun = await ports.keeper.begun(job.secret, idx)
+                async with provider.open(replace(output, resume=begun)) as download:
                     await ports.keeper.ingest(job.id, job.secret, idx, download)
     except (FetchError, InvalidMedia, ProviderError, Unavailable) as error:
         await _again_or_give_up(ports, provider, job, record, error)

@@ -1,0 +1,66 @@
+"""Whose the answer to a create or a look is, and what a refusal means: no more than it proves."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from mediagen.providers.answers import Answer
+from mediagen.providers.base import Call, Prediction, RejectReason
+from mediagen.providers.evidence import Entry, host_of
+from mediagen.providers.likeness import Likeness, compare
+from mediagen.providers.predictions import is_moderation
+from mediagen.providers.replicate_models import Target
+
+_REFUSALS: Final[Mapping[int, RejectReason]] = {
+    **dict.fromkeys((400, 404, 413, 422), RejectReason.INVALID),
+    **dict.fromkeys((401, 402, 403), RejectReason.UNAUTHORIZED),
+    429: RejectReason.RATE_LIMITED,
+}
+
+
+def as_sold(prediction: Prediction) -> Prediction:
+    """Return it with the call that it names, and without its outputs: there can be many, with pictures in them."""
+    call_id = prediction.marker.call if prediction.marker else None
+    return replace(prediction, call_id=call_id, outputs=(), document=None)
+
+
+def against(call: Call, target: Target, entry: Entry) -> str:
+    """Return what in the answer to a create says that it is about another call; empty for nothing."""
+    if (marker := entry.marker) is not None or entry.webhook == call.webhook_url is not None:
+        is_ours = marker is None or marker.call == call.id.lower()
+        return "" if is_ours else f"it rings for the call {marker}"
+    if (host := host_of(entry.webhook)) is not None:
+        return f"it rings at {host}"
+    if not entry.removed and compare(call.input, entry.input) is Likeness.OTHER:
+        return "its prompt is another one"
+    if not entry.input and target.is_other_name(entry) and target.is_other_version(entry):
+        return f"its model is {entry.model}, version {entry.version}"
+    return ""
+
+
+def is_anothers(call: Call, entry: Entry) -> bool:
+    """Tell whether the marker that is shown is one of another job; another call of ours the ledger may have lost."""
+    marker, own = entry.marker, call.marker
+    if marker is None or marker.call == call.id.lower():
+        return False
+    return own is None or (own.installation, own.job) != (marker.installation, marker.job)
+
+
+def named(call: Call, prediction: Prediction) -> Prediction:
+    """Return it with the call's id where its marker proves that it is the call's."""
+    is_ours = prediction.marker is not None and prediction.marker.call == call.id.lower()
+    return replace(prediction, call_id=call.id) if is_ours else prediction
+
+
+def reason_of(call: Call, answer: Answer, said: str) -> RejectReason | None:
+    """Return why a create was certainly not carried out; None when the answer does not prove that.
+
+    A gateway's page says nothing of what happened behind it.
+    """
+    reason = _REFUSALS.get(answer.status) if answer.own else None
+    if reason is not RejectReason.INVALID:
+        return reason
+    words = f"{said} {answer.json.get('invalid_fields')}".lower()
+    if call.webhook_url and answer.status in (400, 422) and "webhook" in words:
+        return RejectReason.MARKER
+    return RejectReason.MODERATION if is_moderation(said) else reason
