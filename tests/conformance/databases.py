@@ -16,6 +16,7 @@ from mediagen.db.migrate import migrate_sqlite
 from mediagen.db.postgres import PostgresDatabase
 from mediagen.db.tables import metadata
 from mediagen.jobs import calls, leases, repository, wishes
+from mediagen.jobs.calls import Intent
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import CallRecord, Job, JobRequest, Lease
 from mediagen.jobs.repository import Claimed, NewJob
@@ -138,11 +139,15 @@ class Desk:
 
     async def call(self, job: Job, state: CallState = CallState.INTENT, ref: str = "ref-1") -> CallRecord:
         """Return a new call of the job that has come to the state by moves that are allowed."""
-        record = await self.run(calls.intend, job, self.clock.new_id(), 60_000)
+        record = await self.intend(job)
         await self.run(bring_call_to, record.id, state, ref)
         found = await self.run(calls.get, record.id)
         assert found is not None
         return found
+
+    async def intend(self, job: Job, call_id: str = "", **more: Any) -> CallRecord:
+        """Write the intent to buy the job's next call."""
+        return await self.run(intend, job, call_id or self.clock.new_id(), **more)
 
     async def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return all rows of all tables, to see whether anything was written."""
@@ -154,6 +159,12 @@ class Desk:
             }
 
         return await self.db.read(read)
+
+
+def intend(connection: Connection, job: Job, call_id: str, **more: Any) -> CallRecord:
+    """Write the intent to buy the job's next call."""
+    intent = Intent(**{"call_id": call_id, "timeout_ms": 60_000, "marked": True, **more})
+    return calls.intend(connection, job, intent, calls.earlier(connection, job.id).seq + 1)
 
 
 _S = JobState

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediagen.jobs import calls, gates, repository
+from mediagen.jobs import gates, repository
 from mediagen.jobs.gates import PROBE_MS, GatePolicy, Opening, Pause
 from mediagen.jobs.states import CallState, JobState
 from tests.conformance.databases import DATABASES, PROVIDER, Desk
@@ -187,7 +187,7 @@ async def test_a_job_that_was_claimed_to_be_bought_takes_its_place_before_its_ca
     claims = await asyncio.gather(*(desk.claim(f"w{n}", limit=2, policies=policies) for n in range(4)))
     assert sum(len(claim.jobs) for claim in claims) == 3
     [job, *_] = [job for claim in claims for job in claim.jobs]
-    await desk.run(calls.intend, job, "call-1", 60_000)
+    await desk.intend(job, "call-1")
     await desk.move(job.lease, JobState.SUBMITTING)
     assert [again.id for again in (await desk.claim("w9", policies=policies)).jobs] == [job.id]
 

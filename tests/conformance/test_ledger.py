@@ -31,7 +31,7 @@ async def read(desk: Desk, call: CallRecord) -> CallRecord:
 
 async def test_an_intent_says_until_when_it_may_be_sent_and_when_it_must_have_ended(desk: Desk) -> None:
     job, now = await desk.add(), desk.clock.now_ms()
-    call = await desk.run(calls.intend, job, "call-1", 60_000)
+    call = await desk.intend(job, "call-1")
     assert call == CallRecord(
         id="call-1",
         job_id=job.id,
@@ -46,6 +46,8 @@ async def test_an_intent_says_until_when_it_may_be_sent_and_when_it_must_have_en
         finished_at=None,
         cost_micros=None,
         error=None,
+        marked=True,
+        timeout_ms=60_000,
     )
     assert await read(desk, call) == call
 
@@ -68,7 +70,7 @@ async def test_a_job_with_a_live_call_gets_no_second_one(desk: Desk, state: Call
     call = await desk.call(job, state)
     before = await desk.everything()
     with pytest.raises(IntegrityError):
-        await desk.run(calls.intend, job, "second", 60_000)
+        await desk.intend(job, "second")
     assert await desk.everything() == before
     assert await desk.run(calls.live, job.id) == call
 
@@ -89,7 +91,7 @@ async def test_workers_side_by_side_write_one_intent_for_a_job(desk: Desk) -> No
     async with desk.again() as other:
         desks = [desk, replace(desk, db=other)] * 5
         results = await asyncio.gather(
-            *(d.run(calls.intend, job, f"call-{n}", 60_000) for n, d in enumerate(desks)),
+            *(d.intend(job, f"call-{n}") for n, d in enumerate(desks)),
             return_exceptions=True,
         )
     assert [type(result) for result in results].count(CallRecord) == 1
@@ -255,12 +257,14 @@ async def test_an_accepted_call_can_not_become_unknown_again(desk: Desk) -> None
 # ---------------------------------------------------------------------------------------------- the last net
 
 
-async def test_what_was_bought_is_found_by_its_job(desk: Desk) -> None:
+async def test_what_was_made_is_what_succeeded_or_else_the_last_that_ended(desk: Desk) -> None:
     job = await desk.add()
-    await desk.call(job, CallState.FAILED, ref="ref-0")
-    assert await desk.run(calls.bought, job.id) is None
-    call = await desk.call(job, CallState.SUCCEEDED)
-    assert await desk.run(calls.bought, job.id) == call
+    assert await desk.run(calls.made, job.id) is None
+    for ref in ("ref-0", "ref-1"):
+        failed = await desk.call(job, CallState.FAILED, ref=ref)
+        assert await desk.run(calls.made, job.id) == failed
+    call = await desk.call(job, CallState.SUCCEEDED, ref="ref-2")
+    assert await desk.run(calls.made, job.id) == call
 
 
 async def test_a_job_has_one_call_that_succeeded_at_most(desk: Desk) -> None:

@@ -208,6 +208,12 @@ async def test_a_ring_does_not_cut_a_pause_short_that_is_not_the_provider_s(
     assert await desk.everything() == before
 
 
+async def test_a_ring_for_what_came_late_makes_a_queued_job_due_that_would_buy_it_again(desk: Desk) -> None:
+    job = await due_in_a_minute(desk, JobState.QUEUED)
+    await desk.run(wishes.ring, job.id, came_late=True)
+    assert [claimed.id for claimed in await desk.claimed()] == [job.id]
+
+
 async def test_a_ring_never_makes_a_job_due_later(desk: Desk) -> None:
     job = await desk.job_in(JobState.WAITING)
     desk.clock.advance(5)

@@ -6,7 +6,6 @@ from mediagen.errors import FetchError
 from mediagen.jobs import calls
 from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import Call, Findings, Prediction, Unknown
-from mediagen.worker.store import EMPTY_TRIES
 from tests.unit.conftest import Engine
 
 
@@ -68,11 +67,11 @@ async def test_an_output_that_arrives_empty_is_fetched_again(
 
 
 async def test_an_output_that_stays_empty_is_given_up_and_not_bought_again(engine: Engine) -> None:
-    engine.provider.bytes.extend([b""] * EMPTY_TRIES)
+    engine.provider.bytes.extend([b""] * 100)
     job_id = await engine.submit()
     await engine.work()
     engine.provider.end()
-    await engine.work_for(200)
+    await engine.work_for(740, pace_s=5)
     job = (await engine.look(job_id)).job
     assert (job.state, job.error_code, len(engine.provider.creates)) == (
         JobState.FAILED,

@@ -5,7 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from mediagen.worker.ports import Marks
 from tests.unit.conftest import Engine
+
+HEARD = Marks(installation="0" * 16, address=lambda *_: "https://media.example/hooks", heard=True)
+"""Calls carry an address at which providers reach us."""
 
 
 async def looks_at(engine: Engine, seconds: float) -> Sequence[float]:
@@ -35,13 +39,13 @@ async def test_a_call_that_nobody_rings_for_is_looked_at_often(engine: Engine) -
 
 async def test_a_call_whose_provider_rings_is_looked_at_when_the_time_has_doubled(engine: Engine) -> None:
     let_it_ring(engine)
-    engine.ports = replace(engine.ports, webhook_url=lambda *_: "https://media.example/hooks")
+    engine.ports = replace(engine.ports, marks=HEARD)
     assert await looks_at(engine, 45) == pytest.approx([5, 10, 20, 40], abs=1)
 
 
 async def test_a_call_whose_provider_rings_is_still_stopped_at_its_deadline(engine: Engine) -> None:
     let_it_ring(engine)
-    engine.ports = replace(engine.ports, webhook_url=lambda *_: "https://media.example/hooks")
+    engine.ports = replace(engine.ports, marks=HEARD)
     await engine.submit()
     await engine.work_for(engine.ports.timing.job_timeout_s + 20)  # it counts from the last moment of sending
     assert engine.provider.canceled

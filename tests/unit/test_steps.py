@@ -261,9 +261,13 @@ async def test_a_prediction_past_its_deadline_is_stopped_and_the_job_fails(engin
     assert (job.state, job.error_code) == (JobState.FAILED, "timed_out")
 
 
-async def test_a_prediction_that_never_stops_is_given_up_a_minute_after_its_deadline(engine: Engine) -> None:
+async def test_a_prediction_that_never_stops_is_looked_at_as_long_as_its_provider_keeps_outputs(
+    engine: Engine,
+) -> None:
     job_id = await engine.submit()
-    await engine.work_for(140)
+    await engine.work_for(660, pace_s=5)  # deadline 65 s, retention 600 s
+    assert (await engine.look(job_id)).job.state is JobState.WAITING
+    await engine.work_for(70, pace_s=5)
     detail = await engine.look(job_id)
     assert (detail.job.error_code, detail.calls[0].state) == ("timed_out", CallState.ORPHAN)
 
@@ -277,10 +281,10 @@ async def test_a_provider_that_can_not_be_asked_how_it_goes_is_asked_later(engin
     assert (await engine.look(job_id)).job.state is JobState.SUCCEEDED
 
 
-async def test_a_prediction_that_the_provider_forgot_fails_the_job(engine: Engine) -> None:
+async def test_a_prediction_that_the_provider_says_it_removed_fails_the_job(engine: Engine) -> None:
     job_id = await engine.submit()
     await engine.work()
-    engine.provider.failing.append(PredictionGone("404"))
+    engine.provider.failing.append(PredictionGone("410", sure=True))
     await engine.work_for(2)
     detail = await engine.look(job_id)
     assert (detail.job.error_code, detail.calls[0].state) == ("prediction_gone", CallState.ORPHAN)

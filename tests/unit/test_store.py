@@ -15,7 +15,6 @@ from mediagen.providers.base import (
     PredictionStatus,
 )
 from mediagen.worker import steps
-from mediagen.worker.store import EMPTY_TRIES
 from tests.fakes.scripted import PNG, ScriptedProvider
 from tests.unit.conftest import Engine
 
@@ -30,12 +29,14 @@ async def test_a_dead_link_is_fetched_again_and_never_bought_again(engine: Engin
     assert len(engine.provider.creates) == 1
 
 
-async def test_an_output_that_may_not_be_fetched_fails_the_job_at_once(engine: Engine) -> None:
-    engine.provider.bytes.append(FetchBlocked("private address"))
+async def test_an_output_that_may_not_be_fetched_fails_the_job_when_its_link_is_dead(engine: Engine) -> None:
+    engine.provider.bytes.extend([FetchBlocked("private address")] * 100)
     job_id = await engine.submit()
     await engine.work()
     engine.provider.end()
-    await engine.work_for(2)
+    await engine.work_for(590, pace_s=5)  # until then the operator may allow its host
+    assert (await engine.look(job_id)).job.state is JobState.STORING
+    await engine.work_for(150, pace_s=5)
     job = (await engine.look(job_id)).job
     assert (job.state, job.error_code, len(engine.provider.creates)) == (JobState.FAILED, "fetch_blocked", 1)
 
@@ -51,12 +52,12 @@ async def test_an_output_that_comes_cut_off_twice_alike_is_kept_with_a_doubt(eng
     assert "cut off" in (detail.artifacts[0].doubt or "")
 
 
-async def test_an_empty_output_is_fetched_some_times_then_named_invalid(engine: Engine) -> None:
-    engine.provider.bytes.extend([b""] * EMPTY_TRIES)
+async def test_an_output_that_stays_empty_is_named_invalid_when_its_link_is_dead(engine: Engine) -> None:
+    engine.provider.bytes.extend([b""] * 100)
     job_id = await engine.submit()
     await engine.work()
     engine.provider.end()
-    await engine.work_for(200)
+    await engine.work_for(740, pace_s=5)
     job = (await engine.look(job_id)).job
     assert (job.state, job.error_code) == (JobState.FAILED, "output_invalid")
 

@@ -45,8 +45,8 @@ async def callback(request: Request, provider: str, token: str, marker: str) -> 
             return None
         if found.provider_ref == ref and body.get("status") in _BEGUN:
             return None
-        calls.accept(connection, call_id, ref)
-        wishes.ring(connection, found.job_id)
+        late = calls.accept(connection, call_id, ref) is calls.Acceptance.LATE
+        wishes.ring(connection, found.job_id, came_late=late)
         return found.job_id
 
     job_id = await runtime.db.transact(note)
@@ -65,5 +65,5 @@ def _of_a_lost_call(
     if job is None or job.finished or job.provider != provider:
         return None
     calls.recover(connection, job, marker.call, ref)
-    wishes.ring(connection, job.id)
+    wishes.ring(connection, job.id, came_late=True)
     return job.id

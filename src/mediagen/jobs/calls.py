@@ -6,7 +6,7 @@ is written in the one transaction that also moves the job, under its lease.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -38,6 +38,8 @@ class Acceptance(Enum):
     LATE = auto()  # the call was given up as absent before: its job may still use it
     OVER = auto()  # the call has ended already, or is not in the ledger
 
+
+_NEWS = (Acceptance.RECORDED, Acceptance.LATE)
 
 _CHANGE = update(calls).where(calls.c.id == bindparam("call_id"))
 _INSERT = Prepared(insert(calls))
@@ -77,14 +79,21 @@ def earlier(connection: Connection, job_id: str) -> Earlier:
     return Earlier(seq=row.seq, late=row.late)
 
 
-def use(connection: Connection, call_id: str) -> CallRecord:
-    """Let a job that has bought nothing else go on with a call that came late. Raises `LeaseLost`."""
+def use(connection: Connection, call_id: str, timeout_ms: int) -> CallRecord:
+    """Let a job that has bought nothing else go on with a call that came late. Raises `LeaseLost`.
+
+    `timeout_ms` is for calls that another copy of the database sent: nothing is known here of how long they may take.
+    """
     values = {"call_id": call_id, "state": CallState.ACCEPTED.value, "due_at": None}
     if _USE.changed(connection, values) != 1:
         raise LeaseLost(f"Call {call_id} is used or settled already")
     record = get(connection, call_id)
     assert record is not None
-    return record
+    if record.timeout_ms is not None or record.send_by > record.created_at:
+        return record
+    until = now_ms(connection) + timeout_ms
+    note(connection, call_id, timeout_ms=timeout_ms, deadline_at=until)
+    return replace(record, timeout_ms=timeout_ms, deadline_at=until)
 
 
 def intend(connection: Connection, job: Job, intent: Intent, seq: int) -> CallRecord:
@@ -117,13 +126,17 @@ UNHEARD_OF = "It was found at the provider; this copy of the database did not kn
 
 def recover(
     connection: Connection, job: Job, call_id: str, provider_ref: str, *, why: str = UNHEARD_OF
-) -> None:
-    """Write down what was bought for the job by a call that this ledger does not hold. Idempotent.
+) -> bool:
+    """Write down what was bought for the job by a call that this ledger may not hold. Idempotent.
 
-    The job goes on with it as soon as it would buy.
+    The job goes on with it as soon as it would buy. Returns whether it was unknown until then that it was taken.
     """
-    if get(connection, call_id) is not None or known_refs(connection, job.provider, [provider_ref]):
-        return
+    known = get(connection, call_id)
+    if known is not None:
+        unheard = known.provider_ref is None and known.job_id == job.id
+        return unheard and accept(connection, call_id, provider_ref) in _NEWS
+    if known_refs(connection, job.provider, [provider_ref]):
+        return False
     now = now_ms(connection)
     row = {
         "id": call_id,
@@ -138,9 +151,14 @@ def recover(
         "deadline_at": now,
         "error": why,
         "marked": True,
-        "due_at": now,
+        "due_at": now + _SETTLE_AFTER_MS,
     }
-    _INSERT.insert(connection, [row])
+    try:
+        with dialect.savepoint(connection):
+            _INSERT.insert(connection, [row])
+    except IntegrityError:  # another process found it at the same moment, or the job buys: it is found again
+        return False
+    return True
 
 
 def accept(connection: Connection, call_id: str, provider_ref: str) -> Acceptance:
@@ -187,7 +205,7 @@ def settle(
         "before": [state.value for state in LIVE_CALLS if to in (state, *CALL_MOVES[state])],
     }
     if to not in LIVE_CALLS:
-        values |= {"finished_at": now_ms(connection), "due_at": None}
+        values |= {"finished_at": now_ms(connection), "due_at": None, "missing_since": None}
     if _SETTLE.changed(connection, values) != 1:
         raise LeaseLost(f"Call {call_id} is no longer one that may become {to}")
 

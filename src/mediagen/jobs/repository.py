@@ -223,21 +223,6 @@ def seize(connection: Connection, job_id: str, owner: str) -> Lease | None:
     return None if taken is None else Lease(job_id=job_id, owner=owner, epoch=taken.lease_epoch)
 
 
-_TAKE_OVER = Prepared(
-    update(jobs)
-    .where(jobs.c.id == bindparam("of"), jobs.c.finished_at.is_(None))
-    .values(lease_owner=bindparam("by"), lease_until=bindparam("until"), lease_epoch=jobs.c.lease_epoch + 1)
-    .returning(jobs.c.lease_epoch)
-)
-
-
-def take_over(connection: Connection, job_id: str, owner: str) -> Lease:
-    """Take the lease of an unfinished job from whoever holds it, for one transaction of the caller's."""
-    values = {"of": job_id, "by": owner, "until": now_ms(connection) + _SEIZE_MS}
-    [taken] = _TAKE_OVER.rows(connection, values)
-    return Lease(job_id=job_id, owner=owner, epoch=taken.lease_epoch)
-
-
 def renew(connection: Connection, leases: Sequence[Lease], lease_ms: int) -> set[str]:
     """Prolong leases; return the ids of jobs whose lease is still held. The others are lost for good."""
     now = now_ms(connection)

@@ -12,8 +12,8 @@ from mediagen.jobs.calls import history, record_of
 from mediagen.jobs.model import CallRecord, Job
 from mediagen.jobs.states import LIVE_CALLS, CallState
 
-_RIVAL_MS = 3_600_000
-"""Calls that differ more in age were not made in each other's window."""
+_RIVAL_MS = 135_000
+"""Calls that differ more in age were not made in each other's window (`providers/evidence.py`)."""
 
 _HELD_MS = 30_000
 """How long one worker has a call to itself that is to be settled."""
@@ -75,7 +75,8 @@ def rivals(connection: Connection, job: Job, record: CallRecord) -> int:
         .join(calls, calls.c.job_id == jobs.c.id)
         .where(calls.c.provider == record.provider, calls.c.model == record.model, calls.c.id != record.id)
         .where(calls.c.state.in_(lost), jobs.c.prompt == job.prompt)
-        .where(calls.c.created_at >= record.created_at - _RIVAL_MS, jobs.c.finished_at.is_(None))
+        .where(calls.c.created_at.between(record.created_at - _RIVAL_MS, record.created_at + _RIVAL_MS))
+        .where(jobs.c.finished_at.is_(None))
     )
     return sum(parameters == job.parameters for parameters in connection.execute(query).scalars())
 
@@ -116,6 +117,15 @@ def take_due(connection: Connection, providers: Sequence[str], limit: int) -> li
     return [record_of(row._asdict()) for row in connection.execute(taken)]
 
 
+def look_later(connection: Connection, taken: CallRecord, due_at: int | None, seen: str | None) -> None:
+    """Set when a call that was taken to be settled is looked at again, unless others have moved on with it."""
+    connection.execute(
+        update(calls)
+        .where(calls.c.id == taken.id, calls.c.due_at == taken.due_at)
+        .values(due_at=due_at, seen=seen)
+    )
+
+
 def close_late(connection: Connection, call_id: str, *, cost_micros: int | None, error: str) -> None:
     """Note how a call ended that came late and that its job did not use."""
     connection.execute(
@@ -127,8 +137,11 @@ def close_late(connection: Connection, call_id: str, *, cost_micros: int | None,
 
 def newest_taken(connection: Connection, provider: str) -> int | None:
     """Return when the newest call was made that the provider took."""
+    sent_here = (
+        calls.c.send_by > calls.c.created_at
+    )  # others were found at the provider: older ones may lack still
     query = select(func.max(calls.c.created_at)).where(
-        calls.c.provider == provider, calls.c.provider_ref.is_not(None)
+        calls.c.provider == provider, calls.c.provider_ref.is_not(None), sent_here
     )
     return cast("int | None", connection.execute(query).scalar_one())
 

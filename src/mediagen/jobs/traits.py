@@ -3,21 +3,40 @@
 from sqlalchemy import delete, insert, select
 
 from mediagen.clock import Clock
+from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import installation, provider_traits
 
 REFUSES_MARKERS = "refuses_markers"
 """The provider refuses creates that carry an address of ours."""
 
+UNRECOVERED_SINCE = "unrecovered_since"
+"""Since then more may have been bought than this copy of the database knows; it was not found out yet."""
+
 _DIGITS = 16  # of an installation's id
 
 
 def learn(connection: Connection, provider: str, trait: str, value: str) -> None:
     """Write down what was seen; what was known before is replaced."""
+    dialect.in_turn(connection, [f"trait {provider} {trait}"])
     known = (provider_traits.c.provider == provider, provider_traits.c.trait == trait)
     connection.execute(delete(provider_traits).where(*known))
     row = {"provider": provider, "trait": trait, "value": value, "at": now_ms(connection)}
     connection.execute(insert(provider_traits), [row])
+
+
+def value_of(connection: Connection, provider: str, trait: str) -> str | None:
+    """Return what is known of it."""
+    query = select(provider_traits.c.value).where(
+        provider_traits.c.provider == provider, provider_traits.c.trait == trait
+    )
+    return connection.execute(query).scalars().first()
+
+
+def forget(connection: Connection, provider: str, trait: str, value: str) -> None:
+    """Remove what was known, unless it is something else by now."""
+    is_it = (provider_traits.c.provider == provider, provider_traits.c.trait == trait)
+    connection.execute(delete(provider_traits).where(*is_it, provider_traits.c.value == value))
 
 
 def having(connection: Connection, trait: str) -> set[str]:
@@ -38,6 +57,9 @@ def installation_id(connection: Connection, clock: Clock) -> str:
     It lies in the database, so that an older copy of it still knows what was bought for its jobs.
     """
     known = own_id(connection)
+    if known is None:  # processes that start together agree on one
+        dialect.in_turn(connection, ["installation"])
+        known = own_id(connection)
     if known is None:
         known = clock.new_secret()[:_DIGITS]
         connection.execute(insert(installation), [{"id": known}])

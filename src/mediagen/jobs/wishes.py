@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, literal, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.prepared import Prepared
 from mediagen.db.tables import artifacts, idempotency_keys, job_events, jobs, trash, webhook_outbox
 from mediagen.jobs import calls, events, spending
+from mediagen.jobs.leases import take_over
 from mediagen.jobs.model import EventType, Job, Lease
-from mediagen.jobs.repository import seize, take_over, transition
+from mediagen.jobs.repository import seize, transition
 from mediagen.jobs.states import CallState, JobState
 
 _OWNER = "api"
@@ -34,21 +35,23 @@ def request_cancel(connection: Connection, job: Job) -> None:
         transition(connection, lease, JobState.CANCELED, event=EventType.CANCELED, note="")
 
 
-_RUNG = (JobState.WAITING, JobState.RECONCILING, JobState.QUEUED)
+_RUNG = (JobState.WAITING, JobState.RECONCILING)
 _RING = Prepared(
     update(jobs)
     .where(jobs.c.id == bindparam("of"), jobs.c.run_at > bindparam("now"))
-    .where(jobs.c.state.in_([literal(state.value) for state in _RUNG]))
-    .values(run_at=bindparam("now"))
+    .where(jobs.c.state.in_(bindparam("states", expanding=True)))
+    .values(run_at=bindparam("now")),
+    lists=("states",),
 )
 
 
-def ring(connection: Connection, job_id: str) -> None:
+def ring(connection: Connection, job_id: str, *, came_late: bool = False) -> None:
     """Make a job that waits for its provider due now. Changes nothing else: a doorbell, not a fact.
 
-    One that is queued again is about to buy what was bought after all.
+    With `came_late` also one that is queued again: it is about to buy what was bought after all.
     """
-    _RING.changed(connection, {"of": job_id, "now": now_ms(connection)})
+    states = [state.value for state in (*_RUNG, *((JobState.QUEUED,) if came_late else ()))]
+    _RING.changed(connection, {"of": job_id, "now": now_ms(connection), "states": states})
 
 
 CANCELED_UNHEARD = "Canceled. The provider did not confirm that it stopped: it may be charged"
@@ -74,27 +77,26 @@ def end_canceled(connection: Connection, after_ms: int, limit: int = 100) -> int
 
     What becomes of their calls is settled in the ledger alone. What is made already is kept: such jobs store.
     """
-    overdue = (
-        select(jobs.c.id, jobs.c.state, jobs.c.attempt)
-        .where(*_unheard(connection, after_ms))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found = connection.execute(overdue).all()
-    for row in found:
-        _end_canceled(connection, row.id, JobState(row.state), row.attempt)
-    return len(found)
+    overdue = select(jobs.c.id).where(*_unheard(connection, after_ms)).order_by(jobs.c.id).limit(limit)
+    found = connection.execute(overdue).scalars().all()
+    return sum(_end_canceled(connection, job_id) for job_id in found)
 
 
-def _end_canceled(connection: Connection, job_id: str, state: JobState, attempt: int) -> None:
-    lease = take_over(connection, job_id, _OWNER)
-    if state is JobState.SUBMITTING:  # the create may be on its way
-        live = calls.live(connection, job_id, lock=True)
+def _end_canceled(connection: Connection, job_id: str) -> bool:
+    live = calls.live(
+        connection, job_id, lock=True
+    )  # before its job, as steps do, so that none waits for the other
+    taken = take_over(connection, job_id, _OWNER, _HELD_BY_PROVIDER)
+    if taken is None:
+        return False
+    lease = taken.lease
+    if taken.state is JobState.SUBMITTING:  # the create may be on its way
         if live is not None and live.provider_ref is None:
             calls.settle(connection, live.id, CallState.UNKNOWN, error="Canceled before the answer came")
-        transition(connection, lease, JobState.RECONCILING, keep_lease=True, attempt=attempt + 1)
+        transition(connection, lease, JobState.RECONCILING, keep_lease=True, attempt=taken.attempt + 1)
     spending.leave_open(connection, job_id)
     transition(connection, lease, JobState.CANCELED, event=EventType.CANCELED, note=CANCELED_UNHEARD)
+    return True
 
 
 def put_back(connection: Connection, leases: Sequence[Lease], pause_ms: int) -> None:

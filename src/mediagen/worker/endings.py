@@ -28,6 +28,12 @@ KEEPING_PARTS = "It did not succeed; keeping what it had made"
 OUTCOME_UNKNOWN = "Whether it was charged can't be known, so it was not sent again"
 MAY_BE_CHARGED = "Canceled. The provider had it already: it may be charged"
 
+ENDS = {
+    PredictionStatus.SUCCEEDED: CallState.SUCCEEDED,
+    PredictionStatus.FAILED: CallState.FAILED,
+    PredictionStatus.CANCELED: CallState.CANCELED,
+}
+
 WAIT_REASONS = {
     RejectReason.RATE_LIMITED: "it limits how fast we may ask",
     RejectReason.BUSY: "it is busy",
@@ -113,16 +119,16 @@ def reject(connection: Connection, ports: Ports, job: Job, record: CallRecord, o
             fail(connection, job, "rejected", outcome.message)
         case RejectReason.MODERATION:
             fail(connection, job, "moderation", outcome.message)
-        case RejectReason.UNREACHABLE if _tried_long_enough(connection, ports, job):
+        case RejectReason.UNREACHABLE if _tried_long_enough(connection, job, record):
             fail(connection, job, "provider_unreachable", outcome.message)
         case _:
             _wait_for_provider(connection, ports, job, outcome)
 
 
-def _tried_long_enough(connection: Connection, ports: Ports, job: Job) -> bool:
+def _tried_long_enough(connection: Connection, job: Job, record: CallRecord) -> bool:
     """An unreachable provider costs nothing: it is tried as often and as long as a paid attempt may be."""
     since_ms = now_ms(connection) - (job.started_at or now_ms(connection))
-    return job.tries >= job.max_attempts - 1 and since_ms >= ports.timing.job_timeout_s * 1000
+    return job.tries >= job.max_attempts - 1 and since_ms >= record.making_ms
 
 
 def _wait_for_provider(connection: Connection, ports: Ports, job: Job, outcome: Rejected) -> None:
@@ -248,15 +254,20 @@ def _to_storing(
 def _stopped(connection: Connection, job: Job, record: CallRecord, prediction: Prediction) -> JobState:
     calls.settle(connection, record.id, CallState.CANCELED, cost_micros=prediction.cost_micros)
     if cancel_wished(connection, job.id):
-        if prediction.outputs:
-            return _to_storing(connection, job, prediction, note=KEEPING_PARTS)
-        cancel(connection, job)
-        return JobState.CANCELED
+        return _end_canceled(connection, job, prediction)
     if now_ms(connection) >= record.deadline_at:
         code, message = "timed_out", "The generation took longer than its timeout allows and was stopped"
     else:
         code, message = "canceled_by_provider", f"{job.provider} canceled the generation"
     return _end_badly(connection, job, prediction, code, message)
+
+
+def _end_canceled(connection: Connection, job: Job, prediction: Prediction) -> JobState:
+    """Cancel the job, as was asked; outputs that were made before the end are kept first."""
+    if prediction.outputs:
+        return _to_storing(connection, job, prediction, note=KEEPING_PARTS)
+    cancel(connection, job, note=MAY_BE_CHARGED)
+    return JobState.CANCELED
 
 
 def _end_badly(connection: Connection, job: Job, prediction: Prediction, code: str, message: str) -> JobState:
@@ -275,10 +286,7 @@ def _failed(
     message = prediction.error_message or f"{job.provider} could not make it and did not say why"
     calls.settle(connection, record.id, CallState.FAILED, error=message, cost_micros=prediction.cost_micros)
     if cancel_wished(connection, job.id):
-        if prediction.outputs:
-            return _to_storing(connection, job, prediction, note=KEEPING_PARTS)
-        cancel(connection, job)
-        return JobState.CANCELED
+        return _end_canceled(connection, job, prediction)
     if prediction.retryable and job.attempt < job.max_attempts:
         return _again_or_fail(connection, ports, job, code, message)
     return _end_badly(connection, job, prediction, code, message)

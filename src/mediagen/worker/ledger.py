@@ -11,17 +11,14 @@ from mediagen.jobs import calls, repository, spending, wishes
 from mediagen.jobs.calls import Acceptance
 from mediagen.jobs.model import CallRecord, Job
 from mediagen.jobs.states import CallState, JobState
-from mediagen.providers.base import Call, Dedupe, Prediction, PredictionStatus, Provider
+from mediagen.providers.base import Call, Dedupe, Prediction, Provider
+from mediagen.worker import endings
 from mediagen.worker.ports import Ports
+from mediagen.worker.reconciling import unowned
 from mediagen.worker.turns import call_for
 
 _AT_A_TIME = 20
 _LEAST_MS, _MOST_MS = 1_000, 60_000
-_ENDS = {
-    PredictionStatus.SUCCEEDED: CallState.SUCCEEDED,
-    PredictionStatus.FAILED: CallState.FAILED,
-    PredictionStatus.CANCELED: CallState.CANCELED,
-}
 _OPEN = "Whether it was charged was not found out as long as the provider could tell"
 
 
@@ -62,18 +59,17 @@ def _left_to_its_job(connection: Connection, job: Job, record: CallRecord) -> bo
     if job.finished:
         return False
     if record.state is not CallState.ORPHAN:
-        calls.note(connection, record.id, due_at=None)
+        spending.look_later(connection, record, None, record.seen)
         return True
     if job.state is JobState.QUEUED:
-        wishes.ring(connection, job.id)
-        calls.note(connection, record.id, due_at=now_ms(connection) + _MOST_MS)
+        wishes.ring(connection, job.id, came_late=True)
+        spending.look_later(connection, record, now_ms(connection) + _MOST_MS, record.seen)
         return True
     live = calls.live(connection, job.id)
-    undecided = (
-        live is not None and live.provider_ref is None
-    )  # what the job bought instead is not known to be taken
+    # What the job bought instead is not known to be taken, or was bought before this one, so that it came to nothing.
+    undecided = live is not None and (live.provider_ref is None or live.seq < record.seq)
     if undecided:
-        calls.note(connection, record.id, due_at=now_ms(connection) + _LEAST_MS)
+        spending.look_later(connection, record, now_ms(connection) + _LEAST_MS, record.seen)
     return undecided
 
 
@@ -82,7 +78,7 @@ def _left_to_its_job(connection: Connection, job: Job, record: CallRecord) -> bo
 
 async def _find(ports: Ports, provider: Provider, record: CallRecord, call: Call) -> None:
     if provider.capabilities.dedupe is not Dedupe.RECONCILE:
-        await ports.db.transact(lambda c: calls.note(c, record.id, due_at=None, seen=record.seen or _OPEN))
+        await ports.db.transact(lambda c: spending.look_later(c, record, None, record.seen or _OPEN))
         return
     try:
         findings = await provider.find(call)
@@ -94,7 +90,10 @@ async def _find(ports: Ports, provider: Provider, record: CallRecord, call: Call
     if ours is not None:
         await ports.db.transact(lambda c: _found(c, record, ours))
         return
-    nothing = findings.whole and not findings.alike and not findings.doubtful
+    may_be_it = await ports.db.read(lambda c: unowned(c, record.provider, findings))
+    nothing = findings.whole and not may_be_it.alike and not may_be_it.doubtful
+    if not nothing:
+        ports.first_looks.pop(record.id, None)
     if nothing and await _is_second_look(ports, record):
         with suppress(LeaseLost):
             await ports.db.transact(
@@ -169,7 +168,7 @@ def _ended(connection: Connection, record: CallRecord, prediction: Prediction) -
         calls.settle(
             connection,
             record.id,
-            _ENDS[prediction.status],
+            endings.ENDS[prediction.status],
             error=prediction.error_message,
             cost_micros=prediction.cost_micros,
         )
@@ -193,11 +192,11 @@ def _look_later(
         _give_up(connection, record, seen)
         return
     pause_ms = min(_MOST_MS, max(_LEAST_MS, age_ms // 10))
-    calls.note(connection, record.id, due_at=now + pause_ms, seen=seen or record.seen)
+    spending.look_later(connection, record, now + pause_ms, seen or record.seen)
 
 
 def _give_up(connection: Connection, record: CallRecord, seen: str) -> None:
     if record.provider_ref is None:  # it stays unknown: the audit names it
-        calls.note(connection, record.id, due_at=None, seen=seen or record.seen or _OPEN)
+        spending.look_later(connection, record, None, seen or record.seen or _OPEN)
     else:
         _lost(connection, record, seen or _OPEN)

@@ -16,7 +16,7 @@ import structlog
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import LeaseLost, MediagenError, Unavailable
-from mediagen.jobs import calls, leases, repository, wishes
+from mediagen.jobs import calls, leases, repository, traits, wishes
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import Job
 from mediagen.worker import recovery, steps
@@ -38,7 +38,7 @@ only the one that it came from is counted up to `steps.POISON_CLAIMS`.
 _SUSPECT_PAUSE_MS = 250
 _WATCH_S = 1.0
 _UNAVAILABLE_S = 1.0
-_RECOVER_S, _RECOVER_MOST_S = 1.0, 30.0
+_RECOVER_FIRST_S, _RECOVER_S, _RECOVER_MOST_S = 0.05, 1.0, 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,24 +139,34 @@ class Worker:
         cut_off, self._cut_off = self._cut_off, False
         running = list(self._running)
 
-        def write(connection: Connection) -> repository.Claimed:
+        def write(connection: Connection) -> tuple[int, repository.Claimed]:
             if cut_off:
                 leases.release_idle(connection, self.name, running)
-            self._started_at = self._started_at or now_ms(connection)
-            return repository.claim(
+            started_at = self._started_at or self._begin(connection)
+            claimed = repository.claim(
                 connection,
                 owner=self.name,
                 limit=room,
                 lease_ms=self._lease_ms,
-                policies=self._policies(),
+                policies=self._policies(started_at),
             )
+            return started_at, claimed
 
-        return await self._ports.db.transact(write)
+        self._started_at, claimed = await self._ports.db.transact(write)
+        return claimed
 
-    def _policies(self) -> Mapping[str, GatePolicy]:
+    def _begin(self, connection: Connection) -> int:
+        """Read what is remembered of providers, before anything is bought; return when that was."""
+        self._ports.marks.refused_by.update(traits.having(connection, traits.REFUSES_MARKERS))
+        for name in sorted(self._unrecovered):
+            if (provider := self._ports.providers.get(name)) is not None:
+                recovery.begin(connection, provider)
+        return now_ms(connection)
+
+    def _policies(self, started_at: int) -> Mapping[str, GatePolicy]:
         """Return how fast is bought; until it is known what was bought before, only for jobs that are new."""
         return {
-            name: replace(policy, accepted_since=self._started_at) if name in self._unrecovered else policy
+            name: replace(policy, accepted_since=started_at) if name in self._unrecovered else policy
             for name, policy in self._config.policies.items()
         }
 
@@ -164,6 +174,9 @@ class Worker:
         """Learn what was bought before this process started, provider by provider."""
         pause_s = _RECOVER_S
         while self._unrecovered:
+            if not self._started_at:  # then nothing was bought here, and nothing is noted yet
+                await asyncio.sleep(_RECOVER_FIRST_S)
+                continue
             for name in sorted(self._unrecovered):
                 await _attempt(partial(self.recover, name))
             self._ring()

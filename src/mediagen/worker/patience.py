@@ -138,7 +138,9 @@ def still_running(
     moved = prediction.progress is not None and prediction.progress != job.progress
     elapsed_s = (now - record.created_at) / 1000
     stopping = job.cancel_requested_at is not None or now > until
-    pause_s = _STOPPING_S if stopping else look_after_s(ports, provider, record, elapsed_s)
+    pause_s = look_after_s(ports, provider, record, elapsed_s)
+    if stopping:
+        pause_s = min(_DOUBT_PAUSE_S, max(_STOPPING_S, (now - until) / 10_000))
     transition(
         connection,
         job.lease,

@@ -5,7 +5,7 @@ and nothing in it could be the call (`providers/evidence.py`). What can't be tol
 taken: after a while the job ends as `outcome_unknown`, with what was seen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from mediagen.db.engine import Connection
@@ -125,11 +125,8 @@ def conclude_search(connection: Connection, job: Job, record: CallRecord, findin
     ours = findings.ours
     if ours is not None and _adopt(connection, record, ours.ref):
         return Concluded(conclusion=Conclusion.OURS, prediction=ours)
-    refs = [*(each.ref for each in findings.alike), *(ref for ref in findings.doubtful if ref)]
-    owned = calls.known_refs(connection, job.provider, refs)
-    alike = [each for each in findings.alike if each.ref not in owned]
-    doubtful = [ref for ref in findings.doubtful if ref not in owned]
-    clear = findings.whole and not doubtful
+    may_be_it = unowned(connection, job.provider, findings)
+    alike, clear = may_be_it.alike, findings.whole and not may_be_it.doubtful
     if clear and not alike:
         return Concluded(conclusion=Conclusion.NOTHING)
     # What only looks like it is taken when nothing else can be: as many as there are calls that asked for it.
@@ -137,6 +134,17 @@ def conclude_search(connection: Connection, job: Job, record: CallRecord, findin
     if certain and _adopt(connection, record, alike[0].ref):
         return Concluded(conclusion=Conclusion.OURS, prediction=alike[0])
     return Concluded(conclusion=Conclusion.OPEN, seen=findings.seen or "its list could not be read whole")
+
+
+def unowned(connection: Connection, provider: str, findings: Findings) -> Findings:
+    """Return the findings without what the ledger knows as another call."""
+    refs = [*(each.ref for each in findings.alike), *(ref for ref in findings.doubtful if ref)]
+    owned = calls.known_refs(connection, provider, refs)
+    return replace(
+        findings,
+        alike=[each for each in findings.alike if each.ref not in owned],
+        doubtful=[ref for ref in findings.doubtful if ref not in owned],
+    )
 
 
 def _adopt(connection: Connection, record: CallRecord, ref: str) -> bool:

@@ -11,7 +11,7 @@ import structlog
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import MediagenError, ProviderError
-from mediagen.jobs import calls, repository, spending
+from mediagen.jobs import calls, repository, spending, traits, wishes
 from mediagen.jobs.assumptions import concerns
 from mediagen.providers.base import Dedupe, Prediction, Provider
 from mediagen.worker.ports import Ports
@@ -27,11 +27,30 @@ def needs_recovery(provider: Provider) -> bool:
     return provider.capabilities.dedupe is Dedupe.RECONCILE and provider.capabilities.billed
 
 
+def begin(connection: Connection, provider: Provider) -> None:
+    """Note from when on something may have been bought that the ledger lacks.
+
+    To be written before anything new is bought: that would look as if the ledger knew all until then.
+    """
+    known = traits.value_of(connection, provider.name, traits.UNRECOVERED_SINCE)
+    since = _since(connection, provider)
+    if since is not None and (known is None or since < int(known)):
+        traits.learn(connection, provider.name, traits.UNRECOVERED_SINCE, str(since))
+
+
 async def recover(ports: Ports, provider: Provider) -> bool:
     """Write what the ledger lacks into it; return False while the provider can't be asked."""
-    since = await ports.db.read(lambda c: _since(c, provider))
-    if since is None:
+    name, trait = provider.name, traits.UNRECOVERED_SINCE
+    known = await ports.db.read(lambda c: traits.value_of(c, name, trait))
+    if known is None:
         return True
+    if not await _recover_since(ports, provider, int(known)):
+        return False
+    await ports.db.transact(lambda c: traits.forget(c, name, trait, known))
+    return True
+
+
+async def _recover_since(ports: Ports, provider: Provider, since: int) -> bool:
     try:
         sold = await provider.sold(since)
     except ProviderError as error:
@@ -71,8 +90,6 @@ def _write(connection: Connection, provider: Provider, ours: list[Prediction]) -
         job = jobs.get(marker.job) if marker else None
         if marker is None or job is None or job.finished or prediction.ref in known:
             continue
-        record = calls.get(connection, marker.call)
-        if record is None:
-            calls.recover(connection, job, marker.call, prediction.ref)
-            found += 1
+        found += calls.recover(connection, job, marker.call, prediction.ref)
+        wishes.ring(connection, job.id, came_late=True)
     return found

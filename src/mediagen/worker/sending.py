@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import FetchError, LeaseLost, Unavailable
-from mediagen.jobs import calls, events, gates
+from mediagen.jobs import calls, events, gates, repository
 from mediagen.jobs.calls import SEND_WITHIN_MS, Acceptance, Intent
 from mediagen.jobs.model import CallRecord, EventType, Job
 from mediagen.jobs.repository import is_held, transition
@@ -107,15 +107,17 @@ def _begin(connection: Connection, ports: Ports, provider: Provider, job: Job, i
     )
     earlier = calls.earlier(connection, job.id)
     if earlier.late is not None:
-        return _use(connection, ports, provider, job, earlier.late)
+        return _use(connection, ports, provider, job, earlier.late, intent.timeout_ms)
     record = calls.intend(connection, job, intent, earlier.seq + 1)
     events.append(connection, job.id, EventType.SUBMITTED, {"provider": job.provider, "call": record.seq})
     return _Begun(record=record)
 
 
-def _use(connection: Connection, ports: Ports, provider: Provider, job: Job, call_id: str) -> _Begun:
+def _use(
+    connection: Connection, ports: Ports, provider: Provider, job: Job, call_id: str, timeout_ms: int
+) -> _Begun:
     """Go on with what was bought for the job before, and came to light late."""
-    record = calls.use(connection, call_id)
+    record = calls.use(connection, call_id, timeout_ms)
     assert record.provider_ref is not None
     counted = replace(job, attempt=max(0, job.attempt - 1), state=JobState.SUBMITTING)  # it was counted then
     wait(connection, ports, provider, counted, record, endings.running(record.provider_ref))
@@ -129,10 +131,20 @@ async def _classify(
         case Accepted(prediction=prediction):
             return await accepted(ports, provider, job, record, prediction)
         case Rejected():
-            await insist(ports, lambda c: endings.reject(c, ports, job, record, outcome))
+            await insist(ports, lambda c: _rejected(c, ports, job, record, outcome))
         case Unknown(message=message):
             await insist(ports, lambda c: without_answer(c, ports, provider, job, message))
     return None
+
+
+def _rejected(connection: Connection, ports: Ports, job: Job, record: CallRecord, outcome: Rejected) -> None:
+    try:
+        with dialect.savepoint(connection):
+            endings.reject(connection, ports, job, record, outcome)
+    except LeaseLost:
+        if not _is_over(connection, job):
+            raise
+        calls.settle(connection, record.id, CallState.REJECTED, error=outcome.message)
 
 
 async def accepted(
@@ -146,6 +158,8 @@ async def accepted(
         return _write_accepted(connection, ports, provider, job, record, prediction)
 
     state = await insist(ports, write)
+    if state is JobState.CANCELED and provider.capabilities.synchronous:
+        await ports.keeper.unspool(record.id)
     return going_on(job, state, prediction)
 
 
@@ -159,10 +173,12 @@ def _write_accepted(
 ) -> JobState | None:
     # A bare fact of a synchronous provider can't be followed, there is no get: all or nothing.
     lost = () if provider.capabilities.synchronous else (LeaseLost,)
+    if provider.capabilities.synchronous and prediction.ended and _is_over(connection, job):
+        return _only_settled(connection, record, prediction)
     acceptance = calls.accept(connection, record.id, prediction.ref)
     if acceptance is Acceptance.TAKEN:  # the answer was about another call of ours
         with suppress(*lost), dialect.savepoint(connection):
-            _not_ours(connection, ports, provider, job, prediction.ref)
+            _not_ours(connection, ports, provider, job, record, prediction.ref)
     if acceptance is not Acceptance.RECORDED:
         return None
     state = None
@@ -173,12 +189,27 @@ def _write_accepted(
     return state
 
 
-def _not_ours(connection: Connection, ports: Ports, provider: Provider, job: Job, ref: str) -> None:
+def _is_over(connection: Connection, job: Job) -> bool:
+    now = repository.get(connection, job.id)
+    return now is None or now.finished
+
+
+def _only_settled(connection: Connection, record: CallRecord, prediction: Prediction) -> JobState:
+    """Tell the ledger how a call ended whose job was canceled while the provider held the create open."""
+    if calls.accept(connection, record.id, prediction.ref) is Acceptance.RECORDED:
+        ended, cost = endings.ENDS[prediction.status], prediction.cost_micros
+        calls.settle(connection, record.id, ended, error=prediction.error_message, cost_micros=cost)
+    return JobState.CANCELED
+
+
+def _not_ours(
+    connection: Connection, ports: Ports, provider: Provider, job: Job, record: CallRecord, ref: str
+) -> None:
+    message = f"The answer was about {ref}, which another call has"
     if job.state is JobState.SUBMITTING:
-        message = f"The answer was about {ref}, which another call has"
         without_answer(connection, ports, provider, job, message)
     else:
-        endings.look_again(connection, job, ports.timing.grace_s)
+        patience.ask_again(connection, ports, provider, job, record, message)
 
 
 async def _spool(ports: Ports, provider: Provider, record: CallRecord, prediction: Prediction) -> Prediction:

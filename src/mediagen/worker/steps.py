@@ -64,9 +64,8 @@ async def _set_aside(ports: Ports, job: Job) -> bool:
 
 def _rest(connection: Connection, ports: Ports, job: Job) -> None:
     now = now_ms(connection)
-    live = calls.live(connection, job.id)
-    bought_at = job.started_at or job.created_at
-    if now >= max(bought_at, job.updated_at if live is None else live.created_at) + _GIVEN_UP_MS:
+    bought = calls.live(connection, job.id) or calls.made(connection, job.id)
+    if bought is not None and now >= (bought.finished_at or bought.created_at) + _GIVEN_UP_MS:
         spending.leave_open(connection, job.id)
         endings.fail(connection, job, "output_lost", f"{POISONED}. What was bought for it may be charged")
         return

@@ -16,7 +16,7 @@ from mediagen.errors import (
     ProviderError,
     Unavailable,
 )
-from mediagen.jobs import calls
+from mediagen.jobs import calls, repository
 from mediagen.jobs.model import CallRecord, EventType, Job
 from mediagen.jobs.repository import transition
 from mediagen.jobs.states import CallState, JobState
@@ -79,7 +79,7 @@ async def _outputs(
 def _kept(connection: Connection, job: Job, record: CallRecord, outputs: int) -> None:
     """End the job with its outputs: as succeeded, or as it ended at the provider with those that it had made."""
     if record.state is not CallState.SUCCEEDED:
-        _end_badly(connection, job, outputs)
+        _end_as_it_was(connection, job, outputs)
         return
     transition(
         connection,
@@ -93,11 +93,13 @@ def _kept(connection: Connection, job: Job, record: CallRecord, outputs: int) ->
     )
 
 
-def _end_badly(connection: Connection, job: Job, outputs: int) -> None:
-    if job.error_code is None:
-        endings.cancel(connection, job, output_count=outputs)
+def _end_as_it_was(connection: Connection, job: Job, outputs: int) -> None:
+    """End the job as its row says that it ended at the provider; a step that has just seen so holds an older copy."""
+    kept = repository.get(connection, job.id)
+    if kept is None or kept.error_code is None:
+        endings.cancel(connection, job, note=endings.MAY_BE_CHARGED, output_count=outputs)
         return
-    endings.fail(connection, job, job.error_code, job.error_message or "", output_count=outputs)
+    endings.fail(connection, job, kept.error_code, kept.error_message or "", output_count=outputs)
 
 
 async def _storage_is_away(ports: Ports, record: CallRecord) -> bool:
@@ -144,7 +146,7 @@ def _give_up(connection: Connection, job: Job, record: CallRecord, error: Mediag
         message = f"It was made and paid for, but its output could not be kept: {error}"
         endings.fail(connection, job, _code(error), message)
     else:
-        _end_badly(connection, job, 0)
+        _end_as_it_was(connection, job, 0)
 
 
 def _try_again(
