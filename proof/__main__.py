@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from proof.command import STOPPED
 from proof.table import show
+from tests.fakes import kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,7 @@ def _list() -> int:
 
 def _all(runs: Sequence[tuple[str, str]]) -> int:
     """Run all of them, also when one fails; return the worst exit code."""
+    kept.keep()
     codes = []
     for name, given in runs:
         codes.append(_run(name, given.split()))

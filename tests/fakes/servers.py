@@ -124,21 +124,25 @@ def _without_password(url: str) -> str:
 
 # ---------------------------------------------------------------------------------------------- running servers
 
-_started = ExitStack()
-atexit.register(_started.close)
+
+@functools.cache
+def _started() -> ExitStack:
+    """Return what ends the servers when this process does: before the keeper of the run, for it began after that."""
+    servers = ExitStack()
+    atexit.register(servers.close)
+    return servers
 
 
 @functools.cache
 def _databases() -> "_Databases":
-    url = (
-        demand(postgres_source(), "PostgreSQL").url or _started.enter_context(OwnPostgres(durable=False)).url
-    )
-    return _started.enter_context(_Databases(url))
+    source = demand(postgres_source(), "PostgreSQL")
+    url = source.url or _started().enter_context(OwnPostgres(durable=False)).url
+    return _started().enter_context(_Databases(url))
 
 
 @functools.cache
 def _redis_url() -> str:
-    return demand(redis_source(), "Redis").url or _started.enter_context(OwnRedis()).url
+    return demand(redis_source(), "Redis").url or _started().enter_context(OwnRedis()).url
 
 
 @contextmanager
