@@ -41,8 +41,8 @@ def a_broker(kind: str) -> Iterator[dict[str, str]]:
     if kind == "redis":
         yield {"REDIS_URL": servers.redis_url()}
     elif kind == "rabbitmq":
-        with servers.rabbitmq() as url:
-            yield {"CELERY_BROKER_URL": url}
+        with servers.rabbitmq() as settings:
+            yield settings
     else:
         yield {}
 
