@@ -15,6 +15,7 @@ import pytest
 
 from tests.crash.long_run import TELL
 from tests.fakes.keeper import Running, running, with_children
+from tests.release import gate
 
 ROOT = Path(__file__).parents[2]
 UP_S = 90.0
@@ -34,9 +35,7 @@ def temp() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def a_run(
-    tests: Sequence[str], options: Sequence[str], temp: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
+async def a_run(tests: Sequence[str], temp: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start the tests; yield their run once all that they start is up."""
     up: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -49,7 +48,7 @@ async def a_run(
     env = {**outside, TELL: str(listening.sockets[0].getsockname()[1]), "TMPDIR": str(temp)}
     with (temp / SAID).open("wb") as said:
         run = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pytest", *options),
+            *(sys.executable, "-m", "pytest", *(["-n", "2"] if len(tests) > 1 else ["-p", "no:xdist"])),
             *(f"tests/crash/long_run.py{test}" for test in tests),
             cwd=ROOT,
             env=env,
@@ -112,16 +111,22 @@ def until_gone(those: Sequence[Running], temp: Path) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize(
-    ("tests", "options"),
-    [(ONE_PROCESS, ("-p", "no:xdist")), (SEVERAL, ("-n", "2"))],
-    ids=["one process", "several"],
-)
+ENDS = [
+    (ONE_PROCESS, signal.SIGINT),
+    (ONE_PROCESS, signal.SIGKILL),
+    (SEVERAL, signal.SIGTERM),
+    (ONE_PROCESS, signal.SIGTERM),
+    (SEVERAL, signal.SIGINT),
+    (SEVERAL, signal.SIGKILL),
+]
+
+
+@pytest.mark.parametrize("end", gate(ENDS, *ENDS[:3]), ids=lambda end: f"{len(end[0])} {end[1].name}")
 async def test_a_run_that_is_killed_leaves_nothing_behind(
-    tests: Sequence[str], options: Sequence[str], number: signal.Signals, temp: Path
+    end: tuple[Sequence[str], signal.Signals], temp: Path
 ) -> None:
-    async with a_run(tests, options, temp) as run:
+    tests, number = end
+    async with a_run(tests, temp) as run:
         those = started_by(run)
         names = {each.name for each in those}
         assert {"postgres", "redis-server"} <= names, names
