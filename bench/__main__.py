@@ -18,6 +18,7 @@ from bench import paths
 from bench.lab import Lab, Size, Unmeasurable
 from bench.processes import Failed
 from bench.report import Missing, Report
+from tests.fakes import kept
 
 _MOST_S = 180  # for one path, on a machine that has other things to do, too
 
@@ -104,4 +105,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    kept.keep()
     sys.exit(main())

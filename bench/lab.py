@@ -22,9 +22,10 @@ from sqlalchemy import make_url
 from bench.fakes import instant
 from bench.load import Plan
 from bench.peers import USUAL_QUEUE
-from bench.processes import LOOPBACK, Process, free_port, python
+from bench.processes import LOOPBACK, Process, python
 from bench.report import Goal, Measure, Row
 from mediagen.brokers.celery import QUEUE
+from tests.fakes.ports import free_port
 
 T = TypeVar("T")
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import random
 import resource
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.fakes import kept
+
 LOOPBACK = "127.0.0.1"
-_PORTS = range(20_000, 32_000)  # below the ports that clients of this machine are given
 _START_S = 60.0
 _STOP_S = 20.0
 _LOOK_S = 0.002
@@ -24,19 +23,6 @@ _LINE_BYTES = 64 * 1024**2
 
 class Failed(Exception):
     """Something that is to be measured did not start or did not answer; the message says what it wrote."""
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
-    raise Failed("No loopback port is free")
 
 
 class Process:
@@ -55,7 +41,8 @@ class Process:
         self.port = port or 0
         self.command = command
         self._folder = folder
-        self.env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})}
+        ours = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **kept.mark()}
+        self.env = {**ours, **(env or {})}
         self._talks = talks
         self._log = folder / f"{Path(command[0]).name}-{id(self)}.log"
 

@@ -8,11 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from tests.fakes import kept
+
 STOPPED = 130
 
 
 def finish(main: Callable[[], int]) -> NoReturn:
-    """Run a command and exit with its code. SIGTERM ends it as Ctrl-C does: with all that it started and wrote."""
+    """Run a command and exit with its code. SIGTERM ends it as Ctrl-C does: with all that it started and wrote.
+
+    What it can't end itself, because it is killed, its keeper ends.
+    """
+    kept.keep()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main()

@@ -28,6 +28,7 @@ from proof.kill_evidence import collect, until_ended
 from proof.kill_verdict import Restart, Verdict, judge
 from proof.kill_world import Plan, Run, world
 from proof.table import save, show
+from tests.fakes import kept
 
 DURING_START = 0.1  # share of the kills
 LONG_LIFE_S = 32.0  # longer than the client waits for the answer of a create
@@ -177,7 +178,7 @@ def main() -> int:
     parser.add_argument("--json", type=new_file, help="write the figures there, too")
     parser.add_argument("--keep", action="store_true", help="keep database, files and logs")
     given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="kill-loop-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="kill-loop-", dir=kept.lasting() if given.keep else None)).resolve()
     plan = Plan(
         jobs=given.jobs,
         kills=given.kills,
@@ -194,8 +195,8 @@ def main() -> int:
     finally:
         if not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    kept = [f"Everything is kept in {folder}."] if given.keep else []
-    show("Kill loop", ("", "figure"), verdict.rows, [*verdict.lines, *kept])
+    where = [f"Everything is kept in {folder}."] if given.keep else []
+    show("Kill loop", ("", "figure"), verdict.rows, [*verdict.lines, *where])
     save(given.json, verdict.figures)
     return 1 if verdict.violations else 0
 

@@ -14,7 +14,8 @@ import aiohttp
 from proof.evil_provider import LISTED_AFTER_S
 from proof.kill_verdict import Restart
 from proof.processes import Process
-from tests.fakes.started import free_port
+from tests.fakes import kept
+from tests.fakes.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,7 +108,7 @@ async def world(plan: Plan, folder: Path) -> AsyncIterator[Run]:
 
 def outside() -> dict[str, str]:
     """Return what processes see of our environment."""
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", **kept.mark()}
 
 
 def _settings(folder: Path, url: str, provider_url: str) -> dict[str, str]:

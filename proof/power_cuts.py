@@ -23,13 +23,13 @@ from proof import power_database, power_files
 from proof.command import finish, new_file, whole
 from proof.power_files import Do
 from proof.table import save, show
+from tests.fakes import kept
 
 CUTS_A_RUN = 100
 COMMITS_A_RUN = 100
 PUTS_A_RUN = 20
 CONTRAST = 10  # of so many cuts one is made with less care, too
 
-_MEMORY = Path("/dev/shm")
 _OURS = "PRAGMA synchronous=FULL"
 _FREQUENT_CHECKPOINTS = (8, 40, 1000)  # pages; SQLite's own choice is 1000, which a short run never reaches
 
@@ -96,7 +96,7 @@ def _shares(cuts: int) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="power-", dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(prefix="power-", dir=kept.memory()) as folder:
         yield Path(folder).resolve()
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tests.fakes import kept
+
 _STOP_S = 45.0
 _GONE_S, _GLANCE_S = 10.0, 0.1
 
@@ -57,7 +59,7 @@ class Process:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 cwd=self._folder,
-                env=self._env,
+                env={**kept.mark(), **self._env},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,

@@ -67,7 +67,7 @@ def main() -> int:
     said = io.StringIO()
     with progress("security cases") as moves, redirect_stdout(said):
         count = Count(moves)
-        code = pytest.main(["-n", "2", "--dist", "loadfile", str(FOLDER)], plugins=[count])
+        code = pytest.main(["-m", "", "-n", "2", "--dist", "loadfile", str(FOLDER)], plugins=[count])
     if code:
         print(said.getvalue())
     held = {kind.name: sum(count.done[file] for file in kind.files) for kind in KINDS}

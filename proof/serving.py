@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.fakes import kept
+
 _URL = re.compile(r"http://[^\s/]+:\d+(?=\s|$)")
 _START_S = 60.0
 _STOP_S = 45.0  # longer than the grace of requests and of steps together
@@ -29,6 +31,7 @@ class Server:
         self._args = args
         self._env = {
             "PATH": os.environ["PATH"],
+            **kept.mark(),
             "DATA_DIR": str(self.data_dir),
             "HOST": "127.0.0.1",
             "PORT": "0",

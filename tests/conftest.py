@@ -1,11 +1,12 @@
 """What holds for all tests: no setting of the machine's leaks in, and in CI nothing is skipped."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.fakes import servers
+from tests.fakes import kept, servers
 
 _OURS = (
     "DATA_DIR",
@@ -32,6 +33,17 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The DATABASE_URL of a whole installation; the test runs once with every kind of database."""
     with servers.database_url(request.param) as url:
         yield url
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin a run that leaves nothing behind; the processes of xdist are a part of it."""
+    if not hasattr(config, "workerinput"):
+        if (
+            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        ):  # of a run in the background; children would inherit it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        kept.keep()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

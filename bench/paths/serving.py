@@ -11,8 +11,9 @@ from pathlib import Path
 from bench.fakes.provider import picture
 from bench.following import Follower, submit
 from bench.lab import Lab, Load, ask, at_least, get, versus
-from bench.processes import Process, free_port, python
+from bench.processes import Process, python
 from bench.report import Row
+from tests.fakes.ports import free_port
 
 _SIZES = {1_000_000: 0.5, 50_000_000: 0.9}  # bytes, and the goal
 _CONNECTIONS = 16

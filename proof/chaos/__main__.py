@@ -29,6 +29,7 @@ from proof.chaos.world import Plan, Run, world
 from proof.command import above_zero, finish, new_file, whole
 from proof.processes import left_running
 from proof.table import save, show
+from tests.fakes import kept
 
 _CRASHES = ("step.crashed", "chore.crashed", "worker.crashed", "engine.crashed", "request.crashed")
 
@@ -146,7 +147,7 @@ def main() -> int:
     )
     ours, usual = DESIGNS
     designs = [usual] if given.usual else [ours] if given.ours_only else [ours, usual]
-    folder = Path(tempfile.mkdtemp(prefix="chaos-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=kept.lasting() if given.keep else None)).resolve()
     try:
         verdicts = asyncio.run(_prove_all(plan, designs, folder))
     finally:

@@ -13,7 +13,8 @@ import aiohttp
 from proof.chaos.supervised import Supervised
 from proof.kill_world import outside, printed_url
 from proof.processes import Process
-from tests.fakes.started import OwnPostgres, OwnRedis, free_port
+from tests.fakes.ports import free_port
+from tests.fakes.started import OwnPostgres, OwnRedis
 
 if TYPE_CHECKING:
     from proof.chaos.designs import Design

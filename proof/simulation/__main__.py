@@ -1,6 +1,6 @@
 """Run random fault schedules on the shipped engine and count what was lost or bought twice.
 
-    python -m proof.simulation --schedules 20000 --jobs 2    the gate of every change
+    python -m proof.simulation --schedules 6000 --jobs 2     the gate of every change
     python -m proof.simulation --seed 4711                   replay one schedule and show all that happens
     python -m proof.simulation --mutant all                  show that seeded bugs are noticed
     python -m proof.simulation --mutant NAME --seed 4711     replay one schedule with a seeded bug

@@ -173,7 +173,8 @@ def build_broker(settings: Settings) -> Broker:
         return InProcessBroker()
     from mediagen.brokers.celery import CeleryBroker  # 0.3 s to import, and only where it is used
 
-    return CeleryBroker(url, "CELERY_BROKER_URL" if settings.celery_broker_url else "REDIS_URL")
+    setting = "CELERY_BROKER_URL" if settings.celery_broker_url else "REDIS_URL"
+    return CeleryBroker(url, setting, settings.celery_queue)
 
 
 def build_storage(settings: Settings) -> Storage:

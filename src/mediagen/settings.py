@@ -124,6 +124,11 @@ class Settings(BaseSettings):
     celery_broker_url: str = Field(
         "", repr=False, description="Broker of Celery where it is not REDIS_URL, such as amqp://host."
     )
+    celery_queue: str = Field(
+        "generation",
+        pattern=r"^[\w.-]{1,200}$",
+        description="Celery's queue; installations that share a broker each need one of their own.",
+    )
 
     # --- storage
     storage_type: Literal["local", "s3", "gcs", "azure"] = Field("local", description="Where artifacts lie.")

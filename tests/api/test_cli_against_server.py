@@ -15,8 +15,9 @@ import aiohttp
 import pytest
 from PIL import Image
 
+from tests.fakes import kept
+from tests.fakes.ports import free_port
 from tests.fakes.server_process import ServerProcess
-from tests.fakes.started import free_port
 
 QUICK = ("-p", "latency_s=0.05", "-p", "width=64", "-p", "height=64")
 LONG = ("-p", "latency_s=2.5", "-p", "width=64", "-p", "height=64")
@@ -37,7 +38,7 @@ class Command:
 
     def __init__(self, cwd: Path, env: dict[str, str]) -> None:
         self._cwd = cwd
-        self._env = {"PATH": os.environ["PATH"], "MIN_FREE_BYTES": "0", **env}
+        self._env = {"PATH": os.environ["PATH"], "MIN_FREE_BYTES": "0", **kept.mark(), **env}
 
     async def start(self, *args: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

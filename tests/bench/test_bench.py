@@ -9,11 +9,12 @@ import pytest
 
 from bench import paths
 from tests.fakes import servers
+from tests.release import gate
 
 _TINY = ("--rounds", "1", "--seconds", "0.2", "--scale", "0.01")
 
 
-@pytest.mark.parametrize("name", paths.NAMES)
+@pytest.mark.parametrize("name", gate(paths.NAMES, "accept", "serving", "startup"))
 async def test_a_path_is_measured_beside_its_bound(name: str, tmp_path: Path) -> None:
     file = tmp_path / "seen.json"
     command = (sys.executable, "-m", "bench", name, *_TINY, "--json", str(file))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import kept
 from tests.fakes.s3 import S3Server
 
 SIZE_MIB = 128
@@ -40,7 +41,7 @@ asyncio.run(main())
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process' memory is read as Linux tells it")
 async def test_a_large_file_is_stored_in_bounded_memory(tmp_path: Path) -> None:
     with S3Server() as server:
-        env = {"PATH": os.environ["PATH"], **server.environment()}
+        env = {"PATH": os.environ["PATH"], **kept.mark(), **server.environment()}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", CARRY, str(SIZE_MIB)),
             cwd=tmp_path,

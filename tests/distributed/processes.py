@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.fakes import servers
+from tests.fakes import kept, servers
 from tests.fakes.server_process import ServerProcess
 
 API = "/api/v1"
@@ -25,7 +25,7 @@ async def a_process(
     """Run a command; it is ended, hard if it must be."""
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            *command, env={**env, "PATH": os.environ["PATH"]}, stdout=file, stderr=file
+            *command, env={**kept.mark(), **env, "PATH": os.environ["PATH"]}, stdout=file, stderr=file
         )
     try:
         yield process
@@ -41,8 +41,8 @@ def a_broker(kind: str) -> Iterator[dict[str, str]]:
     if kind == "redis":
         yield {"REDIS_URL": servers.redis_url()}
     elif kind == "rabbitmq":
-        with servers.rabbitmq() as url:
-            yield {"CELERY_BROKER_URL": url}
+        with servers.rabbitmq() as settings:
+            yield settings
     else:
         yield {}
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.distributed.processes import END_S, WORKER, a_process
 from tests.fakes import servers
-from tests.fakes.started import free_port
+from tests.fakes.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "scale-out.md"
 PASSWORD = "a password of the tests"

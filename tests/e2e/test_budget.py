@@ -94,6 +94,7 @@ async def test_pages_are_painted_at_once_and_nothing_jumps(
     assert seen["shift"] <= MOST_SHIFT
 
 
+@pytest.mark.release
 async def test_ten_thousand_jobs_scroll_smoothly(visitor: Visitor, tmp_path: Path) -> None:
     await gallery_of(visitor, tmp_path, JOBS)
     await visitor.open("/history")

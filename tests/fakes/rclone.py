@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from mediagen.storages.s3 import S3Settings
+from tests.fakes.ports import free_port
 from tests.fakes.s3 import answers
-from tests.fakes.started import CantStart, free_port
+from tests.fakes.started import CantStart
 
 KEY, SECRET = "anybody", "a secret of the tests"
 

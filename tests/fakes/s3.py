@@ -17,7 +17,8 @@ from typing import Self
 from pydantic import SecretStr
 
 from mediagen.storages.s3 import S3Settings
-from tests.fakes.started import CantStart, free_port
+from tests.fakes.ports import free_port
+from tests.fakes.started import CantStart
 
 _START_S = 30.0
 _running: list[tuple[subprocess.Popen[bytes], str]] = []

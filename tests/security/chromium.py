@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+PATIENCE_MS = 60_000  # of a machine that has other work, too: a bound, no pause
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _WAY_OUT = "set CHROMIUM to its path, or: apt-get install --no-install-recommends chromium fonts-liberation"
 

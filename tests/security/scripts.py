@@ -4,6 +4,8 @@ from typing import Final
 
 from playwright.async_api import Dialog, Page
 
+from tests.security.chromium import PATIENCE_MS
+
 MARK = "data-pwned"
 _CODE = f"document.documentElement.setAttribute('{MARK}',1)"
 _QUIET = f"document.documentElement.setAttribute(`{MARK}`,1)"  # for attributes in either kind of quotes
@@ -179,6 +181,7 @@ class Witness:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.seen: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
         page.on("dialog", self._dismiss)
         page.on("console", lambda said: self.seen.append(said.text) if "CSP" in said.text else None)
 

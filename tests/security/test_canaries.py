@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from tests.fakes import kept
 from tests.fakes.rawhttp import app_server
 from tests.fakes.replicate_data import Switches
 from tests.security.hostile import API, HostileProvider, Site, served
@@ -216,7 +217,7 @@ async def _run(folder: Path, args: Sequence[str], env: Mapping[str, str]) -> tup
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mediagen", *args),
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "DATA_DIR": str(folder), "PORT": "0", **env},
+        env={"PATH": os.environ["PATH"], **kept.mark(), "DATA_DIR": str(folder), "PORT": "0", **env},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -18,8 +18,8 @@ from mediagen.jobs.service import Submission
 from mediagen.runtime import Runtime, load_secrets
 from mediagen.settings import Settings, load_settings
 from tests.fakes.clock import ManualClock
+from tests.fakes.ports import free_port
 from tests.fakes.rawhttp import app_server
-from tests.fakes.started import free_port
 
 CLOCK = SystemClock()
 MakeSettings = Callable[..., Settings]

@@ -11,7 +11,7 @@ from mediagen.errors import SettingsError
 from mediagen.runtime import Runtime, load_secrets, when_there
 from mediagen.settings import load_settings
 from tests.fakes.clock import ManualClock
-from tests.fakes.started import free_port
+from tests.fakes.ports import free_port
 
 SECRET = "0123456789abcdef" * 2
 

@@ -1,13 +1,12 @@
 """The servers of the tests: started from packages where a machine has none, and nothing of anybody's is emptied."""
 
-import threading
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from redis import Redis
 
-from mediagen.brokers.celery import celery_app
+from mediagen.brokers.celery import QUEUE, celery_app
 from tests.fakes import servers, started
 from tests.fakes.started import CantStart, OwnPostgres, OwnRedis
 
@@ -51,22 +50,31 @@ def test_a_redis_database_that_holds_what_is_not_ours_is_left_as_it_is(
             assert client.get("somebody's") == b"1"
 
 
-def test_two_tests_never_have_the_rabbitmq_at_the_same_time_and_leave_nothing_there() -> None:
+def test_two_tests_never_have_the_same_queue_and_leave_none() -> None:
     if servers.rabbitmq_source() is None:
         return  # what the tests leave out is said when they start
-    order = []
+    with servers.rabbitmq() as one, servers.rabbitmq() as other:
+        names = {one["CELERY_QUEUE"], other["CELERY_QUEUE"]}
+        assert len(names) == 2
+        assert QUEUE not in names  # of whoever uses mediagen on this machine
+        for settings in (one, other):
+            celery_app(settings["CELERY_BROKER_URL"], settings["CELERY_QUEUE"]).send_task(
+                "nothing", retry=False
+            )
+        with servers.rabbitmq_connection(one["CELERY_BROKER_URL"]) as connection:
+            assert all(servers.rabbitmq_has(connection, queue=name) for name in names)
+    with servers.rabbitmq_connection(one["CELERY_BROKER_URL"]) as connection:
+        assert not any(servers.rabbitmq_has(connection, queue=name) for name in names)
+        assert not any(servers.rabbitmq_has(connection, exchange=name) for name in names)
 
-    def second() -> None:
+
+def test_a_queue_that_a_killed_run_left_is_removed_by_the_next_one() -> None:
+    source = servers.rabbitmq_source()
+    if source is None:
+        return
+    with servers.rabbitmq_connection(source.url) as connection:
+        left = servers.RABBITMQ_QUEUES[-1]
+        with connection.channel() as channel:
+            channel.queue_declare(left, auto_delete=False)
         with servers.rabbitmq():
-            order.append("second")
-
-    with servers.rabbitmq() as url:
-        other = threading.Thread(target=second)
-        other.start()
-        celery_app(url).send_task("nothing", retry=False)
-        other.join(0.5)
-        order.append("first")
-    other.join()
-    assert order == ["first", "second"]
-    with servers.rabbitmq_connection(url) as connection:
-        assert not servers.has_rings(connection)
+            assert not servers.rabbitmq_has(connection, queue=left)

@@ -26,6 +26,7 @@ READ = {
     "DATABASE_URL": ("sqlite:////srv/jobs.db", "sqlite:////srv/jobs.db"),
     "REDIS_URL": ("redis://cache", "redis://cache"),
     "CELERY_BROKER_URL": ("amqp://host", "amqp://host"),
+    "CELERY_QUEUE": ("mine", "mine"),
     "STORAGE_TYPE": ("s3", "s3"),
     "STORAGE_PATH": ("/srv/files", Path("/srv/files")),
     "MAX_OUTPUT_BYTES": ("4096", 4096),

@@ -5,10 +5,10 @@ that is due. Rings are published by a thread, off the request path, and those th
 """
 
 import asyncio
-import queue
 import threading
 import time
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 import structlog
 from celery import Celery
@@ -27,11 +27,11 @@ _QUIET_S = 10.0  # between two warnings of a broker that is down
 _TIMEOUT_S = 2.0
 
 
-def celery_app(url: str) -> Celery:
+def celery_app(url: str, queue: str = QUEUE) -> Celery:
     """Return the Celery app that publishers and workers share."""
     app = Celery("mediagen", broker=url)
     app.conf.update(
-        task_default_queue=QUEUE,
+        task_default_queue=queue,
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         task_publish_retry=False,
@@ -58,12 +58,12 @@ class CeleryBroker(Broker):
 
     name = "celery"
 
-    def __init__(self, url: str, setting: str) -> None:
+    def __init__(self, url: str, setting: str, queue: str = QUEUE) -> None:
         """`setting` is the name of the one that the URL is of, for messages."""
         super().__init__()
         self._setting = setting
-        self._app = celery_app(url)
-        self._ids: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._app = celery_app(url, queue)
+        self._ids: SimpleQueue[str | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._publish_all, name="rings", daemon=True)
         self._thread.start()
 
@@ -94,13 +94,13 @@ class CeleryBroker(Broker):
                 quiet_until = _warn(error, quiet_until)
 
     def _publish(self, ids: list[str]) -> None:
-        self._app.send_task(RING, args=[ids], queue=QUEUE, ignore_result=True, retry=False)
+        self._app.send_task(RING, args=[ids], ignore_result=True, retry=False)
 
     def _waiting(self) -> list[str] | None:
         """Return the ids that wait for a message, or None to stop."""
         first = self._ids.get()
         ids = [first]
-        with suppress(queue.Empty):
+        with suppress(Empty):
             while len(ids) < _IDS:
                 ids.append(self._ids.get_nowait())
         return None if None in ids else [job_id for job_id in ids if job_id]

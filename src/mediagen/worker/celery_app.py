@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 _START_S = 60.0
 
-app: Celery = celery_app(celery_url(load_settings()))
+_settings = load_settings()
+app: Celery = celery_app(celery_url(_settings), _settings.celery_queue)
 
 
 class Engine(threading.Thread):

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.fakes.started import free_port
+from tests.fakes.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 LOCK = ROOT / "locks" / "cog.txt"
@@ -157,7 +157,7 @@ class CogServer:
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",  # Cog starts its worker as "python"
             "COG_PREDICT_TYPE_STUB": "predict.py:Runner",
             "PORT": str(port),
-            "TMPDIR": str(project),
+            "TMPDIR": str(project),  # which also says what run it is of
         }
         with (project / "log").open("wb") as log:
             self._process = subprocess.Popen(
