@@ -66,7 +66,7 @@ _CREATES = (
             f"create-{status}-html",
             f"a gateway answers a create with {status}",
             {"refuse": status, "refuse_html": True, "refuse_times": 1},
-            bound_s=45.0,
+            bound_s=100.0,
         )
         for status in (404, 403, 502)
     ),
@@ -75,7 +75,7 @@ _CREATES = (
             f"create-{says}-bought",
             f"the same ({says}), and it was bought",
             {"after_accept": says, "after_times": 1},
-            bound_s=45.0,
+            bound_s=100.0,
         )
         for says in ("html404", "html403")
     ),
@@ -96,7 +96,7 @@ _CANCELS = (
         _scene(
             f"deadline-{says}",
             f"over its time, the cancel is told {says}, it succeeds",
-            {"cancel_says": says, "latency_s": 4},
+            {"cancel_says": says, "latency_s": 9, "heeds_deadline": False},
             settings={"JOB_TIMEOUT": "2"},
         )
         for says in ("404", "500")
@@ -220,9 +220,11 @@ _ODD = (
         _scene(f"look-{odd}", f"a prediction with {odd} beside its output", {"odd": odd})
         for odd in ("nan", "deep")
     ),
-    _scene("look-huge", "a prediction with 24 MB of logs", {"odd": "huge"}, bound_s=60.0),
+    _scene(
+        "look-huge", "a prediction with 24 MB of logs", {"odd": "huge", "latency_s": 1}, jobs=3, bound_s=60.0
+    ),
     *(_scene(f"output-{odd}", f"an output with {odd} in it", {"output": odd}) for odd in ("nan", "deep")),
-    _scene("output-huge", "an output with 24 MB of text in it", {"output": "huge"}, bound_s=60.0),
+    _scene("output-huge", "an output with 24 MB of text in it", {"output": "huge"}, jobs=3, bound_s=60.0),
     _scene("output-dict", "control: a link and a seed", {"output": "dict"}),
     _scene("cold", "control: started long after the create", {"cold_s": 6}),
     _scene("partial-failed", "it fails with a part of its outputs", {"fail": "boom", "partial": True}),
@@ -236,7 +238,7 @@ _KEYED = (
         {},
         act=acts.cog_down,
         provider="cog",
-        settings={"JOB_TIMEOUT": "5"},
+        settings={"JOB_TIMEOUT": "5", "COG_CONCURRENCY": "10"},
         fair=_ANY,
     ),
     _scene(
@@ -245,6 +247,7 @@ _KEYED = (
         {},
         act=acts.cog_down_canceled,
         provider="cog",
+        settings={"COG_CONCURRENCY": "10"},
         fair=_ANY,
         bound_s=12.0,
     ),
@@ -254,7 +257,7 @@ _KEYED = (
         {},
         act=acts.cog_for_another,
         provider="cog",
-        settings={"JOB_TIMEOUT": "5"},
+        settings={"JOB_TIMEOUT": "5", "COG_CONCURRENCY": "10"},
         fair=_ANY,
     ),
 )

@@ -36,7 +36,7 @@ class Scene:
     part: str  # evidence or finality
     act: Act
     faults: Mapping[str, Any] = field(default_factory=dict)  # switches of the fake provider
-    settings: Mapping[str, str] = field(default_factory=dict)  # {elsewhere} is the origin of `file_at`
+    settings: Mapping[str, str] = field(default_factory=dict)  # {elsewhere} is the host and port of `file_at`
     parameters: Mapping[str, Any] = field(default_factory=dict)  # of every job
     prompt: str = "picture {number} of {scene}"
     jobs: int

@@ -197,7 +197,8 @@ def _settings(
     elsewhere = replicate.elsewhere_url
     if scene.faults.get("file_at") == "host":
         elsewhere = elsewhere.replace("127.0.0.1", "localhost")
-    settings = {name: value.replace("{elsewhere}", elsewhere) for name, value in scene.settings.items()}
+    place = elsewhere.removeprefix("http://")
+    settings = {name: value.replace("{elsewhere}", place) for name, value in scene.settings.items()}
     provider = {"COG_URL": cog.url}
     if scene.provider == "replicate":
         provider = {

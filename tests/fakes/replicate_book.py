@@ -142,7 +142,8 @@ class Book:
             )
             await self._ring(kept, "start")
         latency_s = kept.switches.latency_s if kept.switches.latency_s >= 0 else float("inf")
-        limit_s = min(latency_s, float("inf") if kept.cancel_after_s is None else kept.cancel_after_s)
+        has_deadline = kept.cancel_after_s is not None and kept.switches.heeds_deadline
+        limit_s = min(latency_s, kept.cancel_after_s or 0.0) if has_deadline else latency_s
         await _within(kept.released, limit_s)
         if kept.status == "processing":
             is_late = limit_s < latency_s and not kept.released.is_set()

@@ -44,6 +44,7 @@ class Switches:
     # --- its end
     fail: str = ""  # the prediction fails with these words
     moderation: bool = False  # the prediction fails because its output was flagged
+    heeds_deadline: bool = True  # whether it stops when Cancel-After is over
     canceled: bool = False  # the provider cancels it, by itself
     partial: bool = False  # a failed or canceled one shows its outputs, too
     output: str = "list"  # list, string, dict, text, none, nan, deep or huge
@@ -57,7 +58,7 @@ class Switches:
     list_webhook: bool = True  # whether it does so in the list, too
     data_removed: bool = False  # input, output and logs are removed when it ends
     removed_after_s: float = -1.0  # the same so long after its end; negative: never
-    odd: str = ""  # what a look and the list show beside it: nan, deep (150 levels) or huge (24 MB)
+    odd: str = ""  # what is shown beside it once it has ended: nan, deep (150 levels) or huge (24 MB)
 
     # --- looks and cancels
     look_says: str = ""  # what looks are told in its place: see `replicate_gateway.answer`

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -92,7 +93,8 @@ async def _slowly(request: web.Request, body: bytes, rate: int, **options: Any) 
     response = web.StreamResponse(**options)
     await response.prepare(request)
     size = max(1, rate // _SLICES_PER_S)
-    for start in range(0, len(body), size):
-        await response.write(body[start : start + size])
-        await asyncio.sleep(size / rate)
+    with suppress(ConnectionResetError):  # whoever asked has left
+        for start in range(0, len(body), size):
+            await response.write(body[start : start + size])
+            await asyncio.sleep(size / rate)
     return response

@@ -76,7 +76,7 @@ def shown(kept: Kept, url: str, output: Any) -> dict[str, Any]:
     }
     if kept.webhook and kept.switches.echo_webhook:
         view |= {"webhook": kept.webhook, "webhook_events_filter": kept.events}
-    return {**view, **odd(kept.switches.odd)}
+    return {**view, **odd(kept.switches.odd)} if kept.status in ENDED else view
 
 
 def has_output(kept: Kept) -> bool:

@@ -85,6 +85,17 @@ async def test_a_prediction_over_its_deadline_is_canceled(
     assert fake.kept[prediction["id"]].status == "canceled"
 
 
+async def test_a_prediction_may_not_heed_its_deadline(
+    fake: FakeReplicate, client: aiohttp.ClientSession
+) -> None:
+    fake.switches.latency_s, fake.switches.heeds_deadline = 0.01, False
+    _, prediction = await post(
+        client, f"{fake.url}/v1/predictions", {"input": {"prompt": "x"}}, Cancel_After="0s"
+    )
+    await fake.ended(prediction["id"])
+    assert fake.kept[prediction["id"]].status == "succeeded"
+
+
 async def test_a_held_prediction_ends_when_it_is_finished(
     fake: FakeReplicate, client: aiohttp.ClientSession
 ) -> None:
