@@ -25,6 +25,7 @@ _PERCENT = re.compile(r"(\d{1,3})%\|")  # a tqdm progress bar
 _LOG_TAIL = 20_000  # characters of the logs that are searched for one
 _MAX_NEXT = 4096  # characters of the address of a next page
 
+_NOT_BEGUN = ("starting", "queued")  # it waits for a free machine, which may take minutes
 _STATUSES = {  # any other word is a prediction on its way
     "succeeded": PredictionStatus.SUCCEEDED,
     "failed": PredictionStatus.FAILED,
@@ -61,6 +62,7 @@ def read_prediction(raw: Any, clean: Callable[[str], str]) -> Prediction | None:
         document=document,
         marker=marker_in(raw.get("webhook")),
         created_at_ms=time_ms(raw.get("created_at")),
+        begun=text_of(raw.get("status")) not in _NOT_BEGUN,
         queued_ms=_queued_ms(raw),
         **(_failure(clean(_words(raw.get("error")))) if status is PredictionStatus.FAILED else {}),
     )

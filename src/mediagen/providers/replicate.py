@@ -37,6 +37,7 @@ from mediagen.providers.base import (
     Sold,
     Unknown,
     always,
+    makes_more_than_pictures,
 )
 from mediagen.providers.evidence import Entry, Search, Window
 from mediagen.providers.hosts import check_hosts, is_among, origin_of
@@ -163,6 +164,12 @@ class ReplicateProvider(Provider):
     async def describe(self, model: str) -> Model:
         """Return the model with its schema, asked for every 10 minutes; without one when that fails."""
         return await self._cards.describe(model)
+
+    async def takes_long(self, model: str) -> bool:
+        """Tell it from the model's name, else from its description, asked for every 10 minutes at most."""
+        if makes_more_than_pictures(model):
+            return True
+        return makes_more_than_pictures((await self._cards.describe(model)).description)
 
     def schema_of(self, model: str) -> Mapping[str, Any] | None:
         return self._cards.schema_of(model)

@@ -1,10 +1,9 @@
 """What a name of a hosted model means, and what the host says of the models that are offered."""
 
 import asyncio
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mediagen.clock import Clock
@@ -93,24 +92,32 @@ class ModelCards:
         self._clock = clock
         self._provider = provider
         self._cards: dict[str, _Card] = {}  # by model, the longest unasked first
-        self._describing = asyncio.Lock()
+        self._asking: dict[
+            str, asyncio.Task[Model]
+        ] = {}  # by model: who asks at the same time shares the answer
 
     async def describe_all(self, models: Sequence[str]) -> Sequence[Model]:
         """Return the models, as `describe` does each."""
-        async with self._describing:
-            return await asyncio.gather(*(self.describe(model) for model in models))
+        return await asyncio.gather(*(self.describe(model) for model in models))
 
     async def describe(self, model: str) -> Model:
         """Return the model with its schema, asked for every 10 minutes; without one when that fails."""
-        now = self._clock.monotonic()
-        unknown = _Card(model=Model(id=model, provider=self._provider), fresh_until=-math.inf)
-        card = self._cards.get(model, unknown)
-        if card.fresh_until <= now:
-            self._keep(replace(card, fresh_until=now + SCHEMA_RETRY_S))
-            if described := await self._look_up(model):
-                card = _Card(model=described, fresh_until=now + SCHEMA_FRESH_S)
-                self._keep(card)
-        return card.model
+        card = self._cards.get(model)
+        if card is not None and card.fresh_until > self._clock.monotonic():
+            return card.model
+        asking = self._asking.get(model)
+        if asking is None:
+            asking = self._asking[model] = asyncio.create_task(self._ask(model), name="model")
+            asking.add_done_callback(lambda _: self._asking.pop(model, None))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, model: str) -> Model:
+        known = self._cards.get(model)
+        described = await self._look_up(model)
+        fresh_s = SCHEMA_FRESH_S if described else SCHEMA_RETRY_S
+        model_now = described or (known.model if known else Model(id=model, provider=self._provider))
+        self._keep(_Card(model=model_now, fresh_until=self._clock.monotonic() + fresh_s))
+        return model_now
 
     def schema_of(self, model: str) -> Mapping[str, Any] | None:
         """Return the schema of a model that was described."""
