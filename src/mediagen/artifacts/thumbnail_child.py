@@ -100,7 +100,10 @@ def shrink(source: str, longest_side: int) -> Image.Image:
     try:
         with open(source, "rb") as file:
             return shrink_file(file, longest_side)
-    except OSError:  # cut off, or without its end mark, as some write them: what is there can be shown
+    except OSError as error:
+        if "truncated" not in str(error):
+            raise
+        # Cut off, or without its end mark, as some write them: what is there can be shown.
         ImageFile.LOAD_TRUNCATED_IMAGES = True
         with Ended(source) as file:
             return shrink_file(file, longest_side)
