@@ -1,6 +1,7 @@
 """A provider with bad manners, for many workers at once: it loses answers, lists late, and hiccups, by chance.
 
-It sells only while a request can still be on its way, as never-pay-twice.md assumes; all else may happen.
+It forgets what it sold for a moment, shows half a list or one with strangers in it, and stops only now and then when
+told to. It sells only while a request can still be on its way, as never-pay-twice.md assumes; all else may happen.
 """
 
 import asyncio
@@ -11,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from mediagen.clock import Clock
-from mediagen.errors import FetchError, ProviderError
+from mediagen.errors import FetchError, PredictionGone, ProviderError
 from mediagen.providers.base import (
     Accepted,
     Call,
     Capabilities,
     Dedupe,
+    Findings,
     MaySend,
     Model,
     Outcome,
@@ -32,6 +34,9 @@ from mediagen.providers.base import (
 )
 from mediagen.safefetch import Download
 from tests.fakes.scripted import PNG, _once
+
+STRANGERS = tuple(Prediction(ref=f"stranger-{n}", status=PredictionStatus.RUNNING) for n in range(2))
+"""What others bought that looks just like a call of ours: more than can be ours."""
 
 
 @dataclass
@@ -128,20 +133,34 @@ class MarketProvider(Provider):
 
     async def get(self, call: Call) -> Prediction:
         await self._trouble()
+        if self._chance.random() < 0.05:
+            raise PredictionGone("404")
         assert call.ref is not None
         return self._market.sales[call.ref].seen_at(self._market.clock.monotonic())
 
-    async def find(self, call: Call) -> Sequence[Prediction]:
+    async def shows(self, call: Call) -> bool | None:
+        await self._trouble()
+        return None if self._chance.random() < 0.2 else call.ref in self._market.sales
+
+    async def find(self, call: Call) -> Findings:
+        """Show the call by its marker, or not at all; what else is there belongs to other calls, or to strangers."""
         await self._trouble()
         now = self._market.clock.monotonic()
-        return [
-            sale.seen_at(now)
-            for sale in self._market.sales.values()
-            if sale.call_id == call.id and sale.listed_at <= now
-        ]
+        listed = [sale for sale in self._market.sales.values() if sale.listed_at <= now]
+        luck = self._chance.random()
+        if luck < 0.1:
+            return Findings(whole=False, seen="half of it")
+        return Findings(
+            ours=next((sale.seen_at(now) for sale in listed if sale.call_id == call.id), None),
+            alike=STRANGERS if luck < 0.2 else (),
+            doubtful=["stranger"] if luck > 0.9 else (),
+            seen="strangers" if luck < 0.2 or luck > 0.9 else "",
+        )
 
     async def cancel(self, call: Call) -> None:
         await self._trouble()
+        if self._chance.random() < 0.5:
+            return
         assert call.ref is not None
         sale, now = self._market.sales[call.ref], self._market.clock.monotonic()
         if sale.ends_at > now:

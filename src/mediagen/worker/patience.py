@@ -156,7 +156,9 @@ def still_running(
 
 def _note_start(connection: Connection, record: CallRecord, prediction: Prediction, until: int) -> None:
     seen: dict[str, Any] = {}
-    if prediction.begun and prediction.queued_ms is not None and until != record.deadline_at:
+    if not prediction.begun:  # its start may not be dated: then it is at this look, as far as is known
+        seen["deadline_at"] = max(record.deadline_at, now_ms(connection) + record.making_ms)
+    elif prediction.queued_ms is not None and until != record.deadline_at:
         seen |= {"deadline_at": until, "begun_at": until - record.making_ms}
     if record.missing_since is not None:
         seen["missing_since"] = None
