@@ -121,6 +121,7 @@ ENDS = [
 ]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("end", gate(ENDS, *ENDS[:3]), ids=lambda end: f"{len(end[0])} {end[1].name}")
 async def test_a_run_that_is_killed_leaves_nothing_behind(
     end: tuple[Sequence[str], signal.Signals], temp: Path
