@@ -88,9 +88,9 @@ def started_by(run: asyncio.subprocess.Process) -> list[Running]:
 
 
 def still_there(those: Sequence[Running]) -> list[Running]:
-    """Return those that run on, known by id and environment."""
-    now = {(each.pid, each.said) for each in running()}
-    return [each for each in those if (each.pid, each.said) in now]
+    """Return those that run on, known by id and name."""
+    now = {(each.pid, each.name) for each in running()}
+    return [each for each in those if (each.pid, each.name) in now]
 
 
 def shared_memory(those: Sequence[Running]) -> set[Path]:
