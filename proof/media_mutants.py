@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import hashlib
 import logging
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -40,9 +39,9 @@ from proof.media_damage import mutant
 from proof.media_files import valid_files
 from proof.table import save, show
 from tests.conformance.databases import DATABASES, Desk
+from tests.fakes import kept
 from tests.fakes.clock import ManualClock
 
-_MEMORY = Path("/dev/shm")
 _TRIES = 2  # one that looks cut off is fetched once more
 _AT_ONCE = 8
 _SHOWN = 20
@@ -204,9 +203,7 @@ def prove(mutants: int, jobs: int, seed: int) -> Iterator[Tally]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(
-        prefix="mutants-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None
-    ) as name:
+    with tempfile.TemporaryDirectory(prefix="mutants-", dir=kept.memory()) as name:
         yield Path(name).resolve()
 
 

@@ -25,6 +25,7 @@ from proof.evidence.scene import Scene
 from proof.evidence.verdict import Figures, judge
 from proof.evidence.world import world
 from proof.table import Moves, progress, save, show
+from tests.fakes import kept
 
 _COUNTS = ("jobs", "sold", "extra", "wrong", "lost", "open", "unknown", "audit")
 
@@ -65,7 +66,7 @@ def main() -> int:
         show("Scenes", ("scene", "part", "what happens"), rows, [])
         return 0
     scenes = _chosen(given)
-    folder = Path(tempfile.mkdtemp(prefix="evidence-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="evidence-", dir=kept.lasting() if given.keep else None)).resolve()
     try:
         with progress("Scenes") as moves:
             found = asyncio.run(play_all(scenes, given.at_once, folder, moves))

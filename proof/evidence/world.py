@@ -17,9 +17,10 @@ from proof.evidence.verdict import Job, Sale
 from proof.kill_world import outside
 from proof.processes import Process
 from tests.fakes.cog_faults import CogFaults
+from tests.fakes.ports import free_port
 from tests.fakes.replicate import FakeReplicate
 from tests.fakes.replicate_data import Switches, draw
-from tests.fakes.started import OwnPostgres, free_port
+from tests.fakes.started import OwnPostgres
 
 ENDED = ("completed", "failed", "canceled")
 

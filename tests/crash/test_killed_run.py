@@ -88,9 +88,9 @@ def started_by(run: asyncio.subprocess.Process) -> list[Running]:
 
 
 def still_there(those: Sequence[Running]) -> list[Running]:
-    """Return those that run on, known by id and environment."""
-    now = {(each.pid, each.said) for each in running()}
-    return [each for each in those if (each.pid, each.said) in now]
+    """Return those that run on, known by id and name."""
+    now = {(each.pid, each.name) for each in running()}
+    return [each for each in those if (each.pid, each.name) in now]
 
 
 def shared_memory(those: Sequence[Running]) -> set[Path]:
@@ -121,6 +121,7 @@ ENDS = [
 ]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("end", gate(ENDS, *ENDS[:3]), ids=lambda end: f"{len(end[0])} {end[1].name}")
 async def test_a_run_that_is_killed_leaves_nothing_behind(
     end: tuple[Sequence[str], signal.Signals], temp: Path

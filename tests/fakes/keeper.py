@@ -21,6 +21,7 @@ from pathlib import Path
 PREFIX = "mgrun-"  # short: browsers put sockets in it, whose paths have few bytes
 LOCK = "lock"
 _ENDS_IN_ORDER = "postgres"  # killed at once, it would leave shared memory behind
+_ENDS_BY_ITSELF = "multiprocessing.resource_tracker"  # after the others, whose semaphores it removes
 _ORDER_S = 10.0
 _GLANCE_S = 0.05
 _QUIET_GLANCES = 4  # what was being started when the run ended shows itself meanwhile
@@ -29,7 +30,7 @@ MEMORY = Path("/dev/shm")
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A process. `said` is its environment; with `ps` its command line, too."""
+    """A process. `said` is its command line and its environment."""
 
     pid: int
     parent: int
@@ -51,7 +52,8 @@ def _from_proc() -> Iterator[Running]:
                 continue
             said = ""
             with suppress(PermissionError):
-                said = (folder / "environ").read_bytes().decode(errors="replace")
+                both = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+                said = both.decode(errors="replace")
             yield Running(pid=int(folder.name), parent=int(parent), name=before.partition("(")[2], said=said)
 
 
@@ -90,13 +92,18 @@ def end(folder: Path) -> None:
     while quiet < _QUIET_GLANCES:
         found = [each for each in of_run(folder, running()) if each.pid != os.getpid()]
         for each in found:
-            in_order = each.name == _ENDS_IN_ORDER and time.monotonic() < orderly_until
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(each.pid, signal.SIGQUIT if in_order else signal.SIGKILL)
+            _end(each, in_order=time.monotonic() < orderly_until)
         quiet = 0 if found else quiet + 1
         time.sleep(_GLANCE_S)
     for written in (folder, MEMORY / folder.name):
         shutil.rmtree(written, ignore_errors=True)
+
+
+def _end(one: Running, *, in_order: bool) -> None:
+    if in_order and _ENDS_BY_ITSELF in one.said:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(one.pid, signal.SIGQUIT if in_order and one.name == _ENDS_IN_ORDER else signal.SIGKILL)
 
 
 def end_dead_runs(beside: Path) -> None:

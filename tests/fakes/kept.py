@@ -58,8 +58,8 @@ def lasting() -> Path:
 
 
 def memory() -> Path | None:
-    """Return a folder in memory, None where the system has none. It goes with the run."""
-    if not keeper.MEMORY.is_dir():
+    """Return a folder in memory, None where there is none to write in. It goes with the run."""
+    if not os.access(keeper.MEMORY, os.W_OK):
         return None
     folder = keeper.MEMORY / Path(tempfile.gettempdir()).name
     folder.mkdir(mode=0o700, exist_ok=True)

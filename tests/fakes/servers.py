@@ -25,7 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 from kombu.connection import Connection
-from redis import Redis
+from redis import Redis, RedisError
 
 from mediagen.db.migrate import migrate_postgres
 from mediagen.db.tables import metadata
@@ -180,19 +180,44 @@ def database_url(kind: str) -> Iterator[str]:
 def redis_url() -> str:
     """Return a Redis without any message in it; of a server that others use, too, one of its databases.
 
-    Raises `CantStart` for a database that holds what tests did not put there.
+    Raises `CantStart` when each of those holds what tests did not put there, or has another run's tests.
     """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    number = _REDIS_NUMBERS[int(worker) % len(_REDIS_NUMBERS)]
-    url = urlunsplit(urlsplit(_redis_url())._replace(path=f"/{number}"))
-    with Redis.from_url(url) as client:
-        if client.dbsize() and not client.exists(_OURS):
-            raise CantStart(
-                f"Database {number} of {_without_password(url)} is not empty; empty it for the tests"
-            )
-        client.flushdb()
-        client.set(_OURS, "")
+    url = _redis_database()
+    with Redis.from_url(url) as client, client.pipeline() as together:
+        together.flushdb().set(_OURS, _ME).execute()
     return url
+
+
+@functools.cache
+def _redis_database() -> str:
+    """Take a database for this process. One of a process that was killed is taken over."""
+    server = _redis_url()
+    for number in _REDIS_NUMBERS:
+        url = urlunsplit(urlsplit(server)._replace(path=f"/{number}"))
+        with Redis.from_url(url, decode_responses=True) as client:
+            if client.transaction(_take, _OURS, value_from_callable=True):
+                _started().callback(_let_go, url)
+                return url
+    raise CantStart(
+        f"The databases {_REDIS_NUMBERS.start} to {_REDIS_NUMBERS[-1]} of {_without_password(server)} are not empty; "
+        "empty one for the tests"
+    )
+
+
+def _let_go(url: str) -> None:
+    with suppress(RedisError), Redis.from_url(url) as client:  # it may have ended before us
+        client.flushdb()
+
+
+def _take(together: Any) -> bool:
+    """Mark the database as ours, at once with the look at it, if nobody has it."""
+    holder, keys = together.get(_OURS), together.dbsize()
+    host, _, pid = (holder or "").rpartition("_")
+    free = not keys if not holder else host == _THIS_HOST and not _lives(int(pid))
+    together.multi()
+    if free:
+        together.set(_OURS, _ME)
+    return free
 
 
 class _Databases:
@@ -315,6 +340,7 @@ _EMPTY = "; ".join(
         "COMMIT",
     ]
 )
+_ME = f"{_THIS_HOST}_{os.getpid()}"
 
 
 def _lives(pid: int) -> bool:

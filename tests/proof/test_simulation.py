@@ -32,7 +32,7 @@ BROKE_ONCE = {
 }
 """Schedules that broke a promise of the product itself, once in several hundred thousand, and what they found."""
 RARE = {"one-look", "impatient"}
-"""Bugs that only many hundreds of schedules notice: for a release, `python -m proof.simulation --mutant all` has them."""
+"""Bugs that only many hundreds of schedules notice: `python -m proof.simulation --mutant all` has all of them."""
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ from tests.fakes.ports import free_port
 
 WAIT = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
 RUN = "from tests.fakes import kept; kept.keep(); import tempfile; print(tempfile.gettempdir(), flush=True); input()"
+SHARE = """
+from tests.fakes import kept
+kept.keep()
+import multiprocessing
+lock = multiprocessing.get_context("spawn").Lock()
+print(lock._semlock.name, flush=True)
+input()
+"""
 HOLD = "from tests.fakes.ports import free_port; print(free_port(), flush=True); input()"
 
 
@@ -50,6 +59,18 @@ def test_what_a_living_run_has_is_left_alone(beside: Path) -> None:
             living.communicate(b"\n")
             assert of_theirs.wait() < 0  # as the run has ended
     assert not theirs.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a semaphore that is shared is a file on Linux alone")
+def test_semaphores_of_a_killed_run_are_removed(beside: Path) -> None:
+    with started([sys.executable, "-c", SHARE], beside.parent) as killed:
+        assert killed.stdout is not None
+        semaphore = Path(f"/dev/shm/sem.{killed.stdout.readline().decode().strip().removeprefix('/')}")
+        assert semaphore.exists()
+        killed.kill()
+    while list(beside.parent.iterdir()) != [beside]:
+        time.sleep(0.05)  # whoever removes it is nobody's child
+    assert not semaphore.exists()
 
 
 def test_only_what_is_within_the_folder_belongs_to_the_run(beside: Path) -> None:

@@ -1,5 +1,7 @@
 """The servers of the tests: started from packages where a machine has none, and nothing of anybody's is emptied."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import psycopg
@@ -35,19 +37,48 @@ def test_where_there_is_no_redis_one_is_started_from_a_package(bare_machine: Non
         assert client.ping()
 
 
-def test_a_redis_database_that_holds_what_is_not_ours_is_left_as_it_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def shared_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnRedis]:
+    """A server that others use, too."""
     servers.demand(started.redis_binary(), "Redis")
     with OwnRedis() as server:
         monkeypatch.setattr(servers, "_redis_url", lambda: server.url)
-        url = servers.redis_url()
-        with Redis.from_url(url) as client:
+        servers._redis_database.cache_clear()
+        yield server
+    servers._redis_database.cache_clear()
+
+
+def numbered(server: OwnRedis, number: int) -> Redis:
+    return Redis.from_url(f"{server.url.rpartition('/')[0]}/{number}")
+
+
+def test_a_redis_database_that_holds_what_is_not_ours_is_left_as_it_is(shared_redis: OwnRedis) -> None:
+    with numbered(shared_redis, 10) as client:
+        client.set("somebody's", "1")
+        assert servers.redis_url().endswith("/11")
+        assert client.get("somebody's") == b"1"
+    servers._redis_database.cache_clear()
+    for number in range(11, 16):
+        with numbered(shared_redis, number) as client:
             client.flushdb()
             client.set("somebody's", "1")
-            with pytest.raises(CantStart, match="not empty"):
-                servers.redis_url()
-            assert client.get("somebody's") == b"1"
+    with pytest.raises(CantStart, match="not empty"):
+        servers.redis_url()
+
+
+def test_two_runs_take_two_redis_databases_and_that_of_a_killed_one_is_taken_over(
+    shared_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(servers, "_ME", f"{servers._THIS_HOST}_{other.pid}")
+        assert servers.redis_url().endswith("/10")
+        monkeypatch.undo()
+        monkeypatch.setattr(servers, "_redis_url", lambda: shared_redis.url)
+        servers._redis_database.cache_clear()
+        assert servers.redis_url().endswith("/11")
+        other.communicate(b"\n")
+    servers._redis_database.cache_clear()
+    assert servers.redis_url().endswith("/10")
 
 
 def test_two_tests_never_have_the_same_queue_and_leave_none() -> None:
