@@ -43,6 +43,7 @@ async def collect(run: Run) -> Evidence:
         restarts=run.restarts,
         stopped=stopped,
         audit=await _audit(run),
+        others=book["others"],
         database=run.folder / "data" / "mediagen.db",
         log=await asyncio.to_thread((run.folder / "server.log").read_text),
         left_running=await left_running(run.folder, but=1),

@@ -203,6 +203,7 @@ _COPIES = (
         "an older copy of the database is put back",
         {},
         act=acts.older_copy,
+        bound_s=130.0,  # the copy remembers a 429, and then one job at a time probes
         fair=frozenset({"forgotten", "outcome_unknown"}),
     ),
 )

@@ -124,9 +124,9 @@ class Book:
     async def _others(self) -> None:
         """Let others buy all the time, at the rate of the moment."""
         while True:
-            rate, sold = self.switches.others_per_s, self.sold
+            rate = self.switches.others_per_s
             await asyncio.sleep(1 / rate if rate else _RATE_LOOK_S)
-            if rate and sold:
+            if self.switches.others_per_s and (sold := self.sold):
                 self._others_buy(sold[-1].model, sold[-1].input, 1)
 
     # --- a prediction's way

@@ -1,6 +1,7 @@
 """The kill loop, short: real processes, an evil provider, SIGKILL, and a judge that sees what it must."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def evidence(database: Path, **changes: Any) -> Evidence:
         "restarts": [Restart(killed_ms=1000, live_s=0.3)],
         "stopped": 0,
         "audit": {"exit_code": 0},
+        "others": [],
         "database": database,
         "log": "",
         "left_running": [],
@@ -92,8 +94,14 @@ def evidence(database: Path, **changes: Any) -> Evidence:
     return Evidence(**found)
 
 
-def kinds(found: Evidence) -> set[str]:
-    return {violation.partition(":")[0] for violation in judge(found, 1.0).violations}
+def found(*orphans: str, missing: Sequence[str] = ()) -> dict[str, Any]:
+    """Return an audit that names these."""
+    refs = [{"ref": ref} for ref in orphans]
+    return {"exit_code": 1, "orphans": refs, "missing": missing, "bought_twice": []}
+
+
+def kinds(given: Evidence) -> set[str]:
+    return {violation.partition(":")[0] for violation in judge(given, 1.0).violations}
 
 
 def test_a_good_run_has_no_violation_and_tells_how_fast_work_went_on(database: Path) -> None:
@@ -119,6 +127,11 @@ def test_a_good_run_has_no_violation_and_tells_how_fast_work_went_on(database: P
         ({"sold": []}, {"wrong end"}),
         ({"wrong_files": ["id-0"]}, {"wrong file"}),
         ({"audit": {"exit_code": 1}}, {"audit"}),
+        ({"others": ["o"], "audit": found("o")}, set()),
+        ({"others": ["o"], "audit": found("o", missing=["m"])}, {"audit"}),
+        ({"others": ["o"], "audit": found("o", "r")}, {"audit"}),
+        ({"others": ["o"], "audit": found()}, {"audit"}),
+        ({"others": ["o"], "audit": {"exit_code": 2}}, {"audit"}),
         ({"log": '{"event": "step.crashed"}'}, {"crashed step"}),
         ({"left_running": [7]}, {"left running"}),
         ({"stopped": -9}, {"bad stop"}),
