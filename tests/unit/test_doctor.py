@@ -12,7 +12,8 @@ from aiohttp import web
 import mediagen
 from mediagen.clock import Clock, SystemClock
 from mediagen.commands import doctor
-from mediagen.commands.doctor import Finding, Verdict
+from mediagen.commands.doctor_providers import check_providers
+from mediagen.commands.findings import Finding, Verdict
 from mediagen.db.migrate import migrate_sqlite
 from mediagen.jobs.service import Submission
 from mediagen.runtime import Runtime, load_secrets
@@ -251,14 +252,14 @@ async def test_a_clock_that_went_back_is_a_warning(make: MakeSettings) -> None:
 async def test_without_a_provider_mock_mode_is_a_warning_that_says_how_to_connect_one(
     make: MakeSettings,
 ) -> None:
-    finding = only(await doctor.check_providers(make(), CLOCK), Verdict.WARN)
+    finding = only(await check_providers(make(), CLOCK), Verdict.WARN)
     assert "mock mode" in finding.detail
     assert "connect" in finding.mend
 
 
 async def test_a_provider_that_is_down_fails(make: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COG_URL", f"http://127.0.0.1:{free_port()}")
-    finding = only(await doctor.check_providers(make(), CLOCK), Verdict.FAIL)
+    finding = only(await check_providers(make(), CLOCK), Verdict.FAIL)
     assert finding.name == "Provider cog"
     assert finding.mend
 
@@ -267,14 +268,14 @@ async def test_a_provider_whose_setting_is_wrong_fails_and_the_others_are_checke
     make: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COG_URL", "nowhere")
-    findings = await doctor.check_providers(make(), CLOCK)
+    findings = await check_providers(make(), CLOCK)
     assert "COG_URL" in only(findings, Verdict.FAIL).detail
     assert any(finding.name == "Provider mock" for finding in findings)
 
 
 async def test_a_default_model_that_nothing_runs_fails(make: MakeSettings) -> None:
     settings = make(default_model="no model")
-    findings = await doctor._guarded("Models", doctor.check_providers, settings, CLOCK)
+    findings = await doctor._guarded("Models", check_providers, settings, CLOCK)
     assert "'no model'" in only(findings, Verdict.FAIL).detail
 
 

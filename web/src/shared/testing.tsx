@@ -34,6 +34,7 @@ export const jobOf = (part: Partial<Job> = {}): Job => ({
   max_attempts: 4,
   retry_of: null,
   cancel_requested: false,
+  timeout_s: null,
   next_try_at: null,
   created_at: AT,
   started_at: AT,
@@ -54,6 +55,7 @@ export const workOf = (part: Partial<Job> = {}): Job =>
 
 export const detailOf = (part: Partial<JobDetail> = {}): JobDetail => ({
   ...jobOf(part),
+  output: null,
   timeline: [],
   attempts: [],
   ahead: null,
@@ -75,6 +77,7 @@ export const artifactOf = (part: Partial<Artifact> = {}): Artifact => ({
   width: 1024,
   height: 768,
   placeholder: null,
+  doubt: null,
   ...part,
 });
 

@@ -55,6 +55,7 @@ export function Files({ artifacts }: { artifacts: Artifact[] }) {
               {artifact.width && artifact.height ? ` · ${artifact.width} × ${artifact.height}` : ""} ·{" "}
               {bytes(artifact.size_bytes)}
             </span>
+            {artifact.doubt && <span className="block text-12 text-muted">{sentence(artifact.doubt)}</span>}
           </span>
           <Button asChild look="quiet" size="icon-s">
             <a href={`${artifact.path}?download=true`} aria-label={`Download file ${artifact.index + 1}`}>
@@ -64,6 +65,23 @@ export function Files({ artifacts }: { artifacts: Artifact[] }) {
         </li>
       ))}
     </ul>
+  );
+}
+
+/** What the provider gave back beside files: the seed that was used, scores, text. */
+export function Output({ output }: { output: unknown }) {
+  const text = JSON.stringify(output, null, 2);
+  return (
+    <Section title="Output" side={<CopyButton text={text} what="Output" />}>
+      {/* what scrolls must be reached by keys, hence the tabIndex */}
+      <section
+        tabIndex={0}
+        aria-label="The provider's output"
+        className="max-h-60 overflow-auto rounded-s bg-raised p-3"
+      >
+        <pre className="whitespace-pre-wrap break-words font-mono text-12">{text}</pre>
+      </section>
+    </Section>
   );
 }
 
@@ -82,7 +100,9 @@ export function Calls({ attempts }: { attempts: Attempt[] }) {
             </span>
           </p>
           {call.provider_ref && <p className="font-mono text-12 text-muted">{call.provider_ref}</p>}
+          {call.may_be_charged && <p className="text-12 text-bad">May be charged: nobody could find out</p>}
           {call.error && <p className="text-12 text-muted">{sentence(call.error)}</p>}
+          {call.seen && <p className="text-12 text-muted">Seen: {call.seen}</p>}
         </li>
       ))}
     </ul>

@@ -171,6 +171,31 @@ describe("what is known of a job", () => {
     expect(second.getAttribute("href")).toBe("/media/picture-1.png?download=true");
   });
 
+  it("says what is odd about a file, what may be charged, and what came beside the files", () => {
+    const unsure: Attempt = {
+      call_id: "c",
+      number: 1,
+      provider: "replicate",
+      model: "a/b",
+      state: "unknown",
+      provider_ref: null,
+      error: null,
+      seen: "1 unmarked with the same input",
+      marked: true,
+      may_be_charged: true,
+      cost_usd: null,
+      created_at: "2026-11-20T12:00:00Z",
+      finished_at: null,
+    };
+    const odd = artifactOf({ doubt: "its end is missing" });
+    panel({ attempts: [unsure], artifacts: [odd], output: { seed: 1234567 } });
+    expect(section("Files").getByText("Its end is missing")).toBeDefined();
+    const calls = section("Calls at the provider");
+    expect(calls.getByText("May be charged: nobody could find out")).toBeDefined();
+    expect(calls.getByText("Seen: 1 unmarked with the same input")).toBeDefined();
+    expect(section("Output").getByText(/"seed": 1234567/)).toBeDefined();
+  });
+
   it("names each call at the provider", () => {
     const call: Attempt = {
       call_id: "c",
@@ -180,6 +205,9 @@ describe("what is known of a job", () => {
       state: "failed",
       provider_ref: "ref-9",
       error: "timed out",
+      seen: null,
+      marked: true,
+      may_be_charged: false,
       cost_usd: 0.01,
       created_at: "2026-11-20T12:00:00Z",
       finished_at: "2026-11-20T12:00:03Z",

@@ -7,7 +7,7 @@ import { ago, exact, span } from "@/shared/lib/format";
 import { Button } from "@/shared/ui/button";
 import { CopyButton } from "@/shared/ui/copy-button";
 import { composeLink, useJobActions } from "./actions";
-import { AsCode, Calls, costWords, Facts, Files, ParameterValue, Section } from "./panel-parts";
+import { AsCode, Calls, costWords, Facts, Files, Output, ParameterValue, Section } from "./panel-parts";
 import { Timeline } from "./timeline";
 import { deliveryWords, failureWords, statusWords, timeWords, took } from "./words";
 
@@ -49,6 +49,7 @@ export function JobPanel({ job, free, usualMs, onRetried, onDeleted }: JobPanelP
           <Files artifacts={job.artifacts} />
         </Section>
       )}
+      {job.output != null && <Output output={job.output} />}
       {job.attempts.length > 0 && (
         <Section title="Calls at the provider">
           <Calls attempts={job.attempts} />

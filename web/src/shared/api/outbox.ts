@@ -104,6 +104,7 @@ export function draftJob({ key, request, at, waiting }: Draft): Job {
     max_attempts: 1,
     retry_of: null,
     cancel_requested: false,
+    timeout_s: null,
     next_try_at: null,
     created_at: at,
     started_at: null,

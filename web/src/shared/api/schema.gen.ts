@@ -128,6 +128,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs/{job_id}/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Settle a call whose outcome is unknown
+         * @description Say what you found at the provider about the job's lost call. Nothing is bought.
+         */
+        post: operations["settle_api_v1_jobs__job_id__settle_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models": {
         parameters: {
             query?: never;
@@ -385,6 +405,12 @@ export interface components {
              * @description A tiny picture as data URI, to show until the real one is there.
              */
             placeholder: string | null;
+            /**
+             * Doubt
+             * @description What is odd about the file, which was kept all the same; null when nothing is.
+             * @example null
+             */
+            doubt: string | null;
         };
         /**
          * AttemptOut
@@ -411,6 +437,21 @@ export interface components {
             provider_ref: string | null;
             /** Error */
             error: string | null;
+            /**
+             * Seen
+             * @description What was seen of it and left its outcome open.
+             */
+            seen: string | null;
+            /**
+             * Marked
+             * @description Whether the provider can show that the call is ours.
+             */
+            marked: boolean;
+            /**
+             * May Be Charged
+             * @description Nobody knows whether the provider took it.
+             */
+            may_be_charged: boolean;
             /** Cost Usd */
             cost_usd: number | null;
             /** Created At */
@@ -623,6 +664,11 @@ export interface components {
             /** Cancel Requested */
             cancel_requested: boolean;
             /**
+             * Timeout S
+             * @description As asked for; null takes what the model needs.
+             */
+            timeout_s: number | null;
+            /**
              * Next Try At
              * @description When it is tried again, RFC 3339, if it waits for that.
              */
@@ -638,6 +684,11 @@ export interface components {
             updated_at: string;
             /** Completed At */
             completed_at: string | null;
+            /**
+             * Output
+             * @description The provider's whole output where it holds more than addresses of files; else null.
+             */
+            output: unknown;
             /** Timeline */
             timeline: components["schemas"]["EventOut"][];
             /** Attempts */
@@ -756,6 +807,11 @@ export interface components {
             retry_of: string | null;
             /** Cancel Requested */
             cancel_requested: boolean;
+            /**
+             * Timeout S
+             * @description As asked for; null takes what the model needs.
+             */
+            timeout_s: number | null;
             /**
              * Next Try At
              * @description When it is tried again, RFC 3339, if it waits for that.
@@ -1131,6 +1187,12 @@ export interface operations {
                      * @description Higher goes first; 0 is usual.
                      */
                     priority?: number | null;
+                    /**
+                     * Timeout S
+                     * @description Seconds that the making may take, from the provider's start; null takes what the model needs.
+                     * @example 1800
+                     */
+                    timeout_s?: number | null;
                 };
             };
         };
@@ -2144,6 +2206,193 @@ export interface operations {
             };
             /** @description Storage full */
             507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @description Address of a page about this kind of problem, or about:blank. */
+                        type: string;
+                        /** @example Not found */
+                        title: string;
+                        /** @example 404 */
+                        status: number;
+                        /** @example Job not found */
+                        detail: string;
+                        /**
+                         * @description Stable, for programs.
+                         * @example not_found
+                         */
+                        code: string;
+                        /** @description What is wrong with which field. */
+                        errors?: {
+                            field?: string;
+                            message?: string;
+                        }[];
+                    };
+                };
+            };
+        };
+    };
+    settle_api_v1_jobs__job_id__settle_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Outcome
+                     * @description absent: the provider never took it. adopt: it is the prediction `ref`; a new job keeps its output.
+                     * @enum {string}
+                     */
+                    outcome: "absent" | "adopt";
+                    /**
+                     * Ref
+                     * @description The provider's own id of the prediction, with adopt.
+                     */
+                    ref?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobOut"];
+                };
+            };
+            /** @description A new job keeps the output. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobOut"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @description Address of a page about this kind of problem, or about:blank. */
+                        type: string;
+                        /** @example Not found */
+                        title: string;
+                        /** @example 404 */
+                        status: number;
+                        /** @example Job not found */
+                        detail: string;
+                        /**
+                         * @description Stable, for programs.
+                         * @example not_found
+                         */
+                        code: string;
+                        /** @description What is wrong with which field. */
+                        errors?: {
+                            field?: string;
+                            message?: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @description Address of a page about this kind of problem, or about:blank. */
+                        type: string;
+                        /** @example Not found */
+                        title: string;
+                        /** @example 404 */
+                        status: number;
+                        /** @example Job not found */
+                        detail: string;
+                        /**
+                         * @description Stable, for programs.
+                         * @example not_found
+                         */
+                        code: string;
+                        /** @description What is wrong with which field. */
+                        errors?: {
+                            field?: string;
+                            message?: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @description Address of a page about this kind of problem, or about:blank. */
+                        type: string;
+                        /** @example Not found */
+                        title: string;
+                        /** @example 404 */
+                        status: number;
+                        /** @example Job not found */
+                        detail: string;
+                        /**
+                         * @description Stable, for programs.
+                         * @example not_found
+                         */
+                        code: string;
+                        /** @description What is wrong with which field. */
+                        errors?: {
+                            field?: string;
+                            message?: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Invalid request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /** @description Address of a page about this kind of problem, or about:blank. */
+                        type: string;
+                        /** @example Not found */
+                        title: string;
+                        /** @example 404 */
+                        status: number;
+                        /** @example Job not found */
+                        detail: string;
+                        /**
+                         * @description Stable, for programs.
+                         * @example not_found
+                         */
+                        code: string;
+                        /** @description What is wrong with which field. */
+                        errors?: {
+                            field?: string;
+                            message?: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
