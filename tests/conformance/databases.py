@@ -147,7 +147,8 @@ class Desk:
 
     async def intend(self, job: Job, call_id: str = "", **more: Any) -> CallRecord:
         """Write the intent to buy the job's next call."""
-        return await self.run(intend, job, call_id or self.clock.new_id(), **more)
+        new_id = call_id or self.clock.new_id()
+        return await self.db.transact(lambda c: intend(c, job, new_id, **more))
 
     async def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return all rows of all tables, to see whether anything was written."""

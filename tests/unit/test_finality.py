@@ -23,9 +23,9 @@ FAILED, CANCELED = PredictionStatus.FAILED, PredictionStatus.CANCELED
 GONE_S = 600
 
 
-async def bought(engine: Engine, **more: object) -> str:
+async def bought(engine: Engine) -> str:
     """Return a job that the provider works on, with time enough."""
-    job_id = await engine.submit(timeout_s=7_200, **more)
+    job_id = await engine.submit(timeout_s=7_200)
     await engine.work()
     return job_id
 

@@ -103,9 +103,10 @@ jobs = Table(
     ),
     Index(
         "jobs_canceling",
+        "state",
         "cancel_requested_at",
-        sqlite_where=text("cancel_requested_at IS NOT NULL AND finished_at IS NULL"),
-        postgresql_where=text("cancel_requested_at IS NOT NULL AND finished_at IS NULL"),
+        sqlite_where=text("cancel_requested_at IS NOT NULL"),
+        postgresql_where=text("cancel_requested_at IS NOT NULL"),
     ),
     Index("jobs_by_state", "owner", "state", "id"),
     Index("jobs_by_owner", "owner", "id"),

@@ -66,7 +66,6 @@ def has_canceled(connection: Connection, after_ms: int) -> bool:
 
 def _unheard(connection: Connection, after_ms: int) -> tuple[Any, ...]:
     return (
-        jobs.c.finished_at.is_(None),
         jobs.c.cancel_requested_at <= now_ms(connection) - after_ms,
         jobs.c.state.in_([state.value for state in _HELD_BY_PROVIDER]),
     )

@@ -55,12 +55,9 @@ def upgrade() -> None:
     op.add_column("provider_calls", Column("seen", Text))
     for name in ("due_at", "settled_at"):
         op.add_column("provider_calls", Column(name, BigInteger))
-    _partial_index("calls_due", "provider_calls", "due_at", "due_at IS NOT NULL")
+    _partial_index("calls_due", "provider_calls", ["due_at"], "due_at IS NOT NULL")
     _partial_index(
-        "jobs_canceling",
-        "jobs",
-        "cancel_requested_at",
-        "cancel_requested_at IS NOT NULL AND finished_at IS NULL",
+        "jobs_canceling", "jobs", ["state", "cancel_requested_at"], "cancel_requested_at IS NOT NULL"
     )
     op.add_column("artifacts", Column("doubt", Text))
     op.create_table("installation", Column("id", Text, primary_key=True))
@@ -76,9 +73,9 @@ def upgrade() -> None:
     _guard("provider_calls", CALL_RULES, CALL_MOVES)
 
 
-def _partial_index(name: str, table: str, column: str, where: str) -> None:
+def _partial_index(name: str, table: str, columns: list[str], where: str) -> None:
     condition = sa.text(where)
-    op.create_index(name, table, [column], sqlite_where=condition, postgresql_where=condition)
+    op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def _guard(table: str, rules: Iterable[tuple[str, str]], moves: str) -> None:
