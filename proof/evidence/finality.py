@@ -112,7 +112,12 @@ def _file(name: str, shows: str, *, bytes_of: bytes | None = None, faults: Any =
 _BIG = bytes(2_000_000)
 _FILES = (
     _file("late", "the output is empty for 8 s", faults={"file": "empty", "file_for_s": 8}),
-    _file("error-page", "its link gives an error page for 8 s", faults={"file": "page", "file_for_s": 8}),
+    _file(
+        "error-page",
+        "its link gives an error page for 8 s",
+        faults={"file": "page", "file_for_s": 8},
+        beyond=True,
+    ),
     *(
         _file(name, f"it comes with Content-Encoding: {name}", faults={"file_encoding": name})
         for name in ("gzip", "aws-chunked", "utf-8")
@@ -240,6 +245,7 @@ _KEYED = (
         provider="cog",
         settings={"JOB_TIMEOUT": "5", "COG_CONCURRENCY": "10"},
         fair=_ANY,
+        bound_s=60.0,
     ),
     _scene(
         "cog-503-cancel",
@@ -259,6 +265,7 @@ _KEYED = (
         provider="cog",
         settings={"JOB_TIMEOUT": "5", "COG_CONCURRENCY": "10"},
         fair=_ANY,
+        bound_s=60.0,
     ),
 )
 

@@ -18,6 +18,9 @@ KINDS = ("png", "gone", "truncated", "broken", "html", "page", "empty", "redirec
 """`truncated` sends half, `broken` six tenths of what was asked for, `page` says 200 and is an error page."""
 
 _BROKEN_AT = 0.6
+_SILENCE_S = (
+    0.05  # what was sent has arrived when the line breaks: clients lose what comes together with the break
+)
 _BROKEN_FROM = 256  # bytes: less comes in one piece
 _RANGE = re.compile(r"bytes=(\d+)-")
 _SLICES_PER_S = 10
@@ -76,8 +79,8 @@ async def _send(request: web.Request, kept: Kept, kind: str, whole: bytes) -> we
             status, body = 206, whole[start:]
             headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
     if kind == "truncated" or (kind == "broken" and len(body) > _BROKEN_FROM):
-        share = 0.5 if kind == "truncated" else _BROKEN_AT
-        return await gateway.truncated(request, body, status=status, share=share, headers=headers)
+        how = {"share": _BROKEN_AT, "silence_s": _SILENCE_S} if kind == "broken" else {}
+        return await gateway.truncated(request, body, status=status, headers=headers, **how)
     if switches.file_rate:
         return await _slowly(request, body, switches.file_rate, status=status, headers=headers)
     return web.Response(status=status, body=body, headers=headers)

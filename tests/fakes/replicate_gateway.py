@@ -1,5 +1,6 @@
 """Answers in place of the true one: the provider's own errors, a gateway's pages, and broken connections."""
 
+import asyncio
 import re
 
 from aiohttp import web
@@ -42,14 +43,16 @@ async def truncated(
     *,
     status: int,
     share: float = 0.5,
+    silence_s: float = 0.0,
     headers: dict[str, str] | None = None,
 ) -> web.StreamResponse:
-    """Say that all of it comes, send a part, and close the connection."""
+    """Say that all of it comes, send a part, and close the connection, after some silence."""
     response = web.StreamResponse(
         status=status, headers={**(headers or {}), "Content-Length": str(len(whole))}
     )
     await response.prepare(request)
     await response.write(whole[: int(len(whole) * share)])
+    await asyncio.sleep(silence_s)
     if request.transport is not None:
         request.transport.close()
     return response
