@@ -38,7 +38,7 @@ only the one that it came from is counted up to `steps.POISON_CLAIMS`.
 _SUSPECT_PAUSE_MS = 250
 _WATCH_S = 1.0
 _UNAVAILABLE_S = 1.0
-_RECOVER_FIRST_S, _RECOVER_S, _RECOVER_MOST_S = 0.05, 1.0, 30.0
+_RECOVER_S, _RECOVER_MOST_S = 1.0, 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,7 @@ class Worker:
             provider.name for provider in ports.providers if recovery.needs_recovery(provider)
         }
         self._started_at = 0  # by the database's clock; 0 before the first claim
+        self._begun = asyncio.Event()  # set by the first claim
         self._cut_off = False  # the database was away: leases may be held that nobody here uses
         self._stopping = False
 
@@ -153,6 +154,7 @@ class Worker:
             return started_at, claimed
 
         self._started_at, claimed = await self._ports.db.transact(write)
+        self._begun.set()
         return claimed
 
     def _begin(self, connection: Connection) -> int:
@@ -173,10 +175,8 @@ class Worker:
     async def _recover(self) -> None:
         """Learn what was bought before this process started, provider by provider."""
         pause_s = _RECOVER_S
+        await self._begun.wait()  # before, nothing is noted yet of what has to be recovered
         while self._unrecovered:
-            if not self._started_at:  # then nothing was bought here, and nothing is noted yet
-                await asyncio.sleep(_RECOVER_FIRST_S)
-                continue
             for name in sorted(self._unrecovered):
                 await _attempt(partial(self.recover, name))
             self._ring()
