@@ -181,7 +181,7 @@ def test_a_job_that_is_not_waited_for_stays_queued_and_is_saved_later() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("-p", "width"), "-p 'width' is no parameter"),
+        (("-p", "width"), "-p 'width' is not a parameter"),
         (("-p", "width=many"), "width"),
         (("-m", "no model"), "No provider runs the model 'no model'"),
         (("-o", "missing/fox.png"), "There is no folder 'missing'"),

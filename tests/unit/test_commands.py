@@ -153,7 +153,7 @@ def test_a_failed_job_comes_with_advice_on_its_code() -> None:
     error = {"code": "outcome_unknown", "message": "Nobody knows"}
     text = shown({**JOB, "status": "failed", "error": error})
     assert "Nobody knows (outcome_unknown)" in text
-    assert "It may have been paid for" in text
+    assert "It may have been charged" in text
 
 
 def test_commands_in_advice_are_named_as_the_user_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:

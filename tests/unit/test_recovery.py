@@ -36,10 +36,10 @@ async def claim(worker: Worker) -> list[Job]:
     return list((await worker._claim(10)).jobs)
 
 
-async def recover(engine: Engine) -> None:
+async def recover(engine: Engine, *, done: bool = True) -> None:
     """Do what a worker does before it buys for the first time."""
     await engine.db.transact(lambda c: recovery.begin(c, engine.provider))
-    assert await recovery.recover(engine.ports, engine.provider)
+    assert await recovery.recover(engine.ports, engine.provider) is done
 
 
 async def test_what_was_sold_for_a_queued_job_is_used_and_not_bought_again(engine: Engine) -> None:
@@ -182,12 +182,22 @@ async def test_a_ring_meanwhile_does_not_hide_what_was_bought_before(engine: Eng
     ]
 
 
-async def test_a_list_that_can_not_be_read_whole_is_used_as_far_as_it_goes(engine: Engine) -> None:
-    job_id = await engine.submit()
+async def test_a_list_that_can_not_be_read_whole_is_used_as_far_as_it_goes_and_read_again(
+    engine: Engine,
+) -> None:
+    job_id, unseen = await engine.submit(), await engine.submit()
     sold(engine, job_id)
     engine.provider.listed = Sold(predictions=(), why="it is longer than 100 pages")
-    await recover(engine)
+    late = worker(engine)
+    await recover(engine, done=False)
     assert len((await engine.look(job_id)).calls) == 1
+    engine.clock.advance(1)
+    new = await engine.submit()
+    assert [job.id for job in await claim(late)] == [new]  # what is not shown may have been bought for the others
+    engine.provider.listed = Sold(predictions=())
+    await recover(engine)
+    await late.recover("scripted")
+    assert unseen in [job.id for job in await claim(late)]
 
 
 async def test_processes_that_start_together_agree_on_the_installation(engine: Engine) -> None:

@@ -81,6 +81,14 @@ def rivals(connection: Connection, job: Job, record: CallRecord) -> int:
     return sum(parameters == job.parameters for parameters in connection.execute(query).scalars())
 
 
+def were_marked(connection: Connection, provider: str, refs: Sequence[str]) -> bool:
+    """Tell whether one of these predictions is a call of ours that was sent with a marker."""
+    query = select(calls.c.id).where(
+        calls.c.provider == provider, calls.c.provider_ref.in_(refs), calls.c.marked.is_(True)
+    )
+    return bool(refs) and connection.execute(query.limit(1)).first() is not None
+
+
 # ---------------------------------------------------------------------------------------------- to be settled
 
 

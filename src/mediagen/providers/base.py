@@ -181,6 +181,9 @@ class Findings:
     siblings: Sequence[
         Prediction
     ] = ()  # their markers name the job and another call, which the ledger may have lost
+    unmarked: Sequence[
+        str
+    ] = ()  # refs of all that show no address: if one is a marked call of ours, none would
     whole: bool = (
         True  # the list was read to its end, or back past the time of the call by the provider's clock
     )

@@ -22,6 +22,7 @@ AFTER_MS = 120_000
 """How long after its intent a call can have arrived and been given its time of creation."""
 
 _MOST_KINDS = 1_000
+_MOST_BARE = 1_000
 _HOST = re.compile(r"[a-z0-9_.-]*[a-z0-9]|[0-9a-f.:]+")
 
 
@@ -102,10 +103,13 @@ class Search:
         self._ours: dict[str, Prediction] = {}
         self._siblings: dict[str, Prediction] = {}
         self._unmarked: dict[str, tuple[Entry, Likeness]] = {}
+        self._bare: set[str] = set()
         self._unreadable = 0
 
     def weigh(self, entry: Entry) -> None:
         """Look at one entry; the same one twice counts once."""
+        if entry.webhook is None and entry.ref and not entry.removed and len(self._bare) < _MOST_BARE:
+            self._bare.add(entry.ref)
         if (marker := entry.marker) is not None:
             self._weigh_marked(entry, marker)
         elif self._in_time(entry) and not self._is_anothers(entry):
@@ -146,6 +150,15 @@ class Search:
         host, own = host_of(entry.webhook), self.call.webhook_url or ""
         return host is not None and host != host_of(own) and not own.startswith(entry.webhook or "")
 
+    def unclear(self, shown: Shown) -> list[str]:
+        """Return the refs of those that may be the call and show no marker: a look at them may show more."""
+        return [ref for ref, (entry, _) in self._unmarked.items() if ref and not shown.on(entry, self.call)]
+
+    def weigh_again(self, entry: Entry) -> None:
+        """Take what an entry shows by itself in place of what the list shows of it."""
+        self._unmarked.pop(entry.ref, None)
+        self.weigh(entry)
+
     def findings(self, shown: Shown, *, why: str = "") -> Findings:
         """Return what all entries come to. `why` tells what kept the list from being read whole, empty for nothing."""
         open_ = [
@@ -160,6 +173,7 @@ class Search:
             alike=alike,
             doubtful=[*unclear, *[""] * self._unreadable],
             siblings=list(self._siblings.values()),
+            unmarked=sorted(self._bare),
             whole=not why,
             seen=_seen(len(alike), unclear, self._unreadable, why),
         )

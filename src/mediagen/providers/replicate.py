@@ -55,6 +55,7 @@ SKEW_MS = 60_000  # how far the provider's clock may differ from the database's
 FOLLOW_PAGES = 10  # of 100 predictions each
 FIND_PAGES = 100
 SOLD_PAGES = 2_000
+LOOKED_AT = 20  # entries of a list that show too little, looked at by themselves in one search
 CLOCK_TIMEOUT_S = 3.0
 CLOCK_RETRY_S = 5.0  # after a failure
 
@@ -288,7 +289,19 @@ class ReplicateProvider(Provider):
         search = Search(call, target.may_be) if target else Search(call)
         since_ms = search.window.from_ms if search.window else None
         why = await self._list.search(search.weigh, since_ms, FIND_PAGES)
+        for ref in search.unclear(self._list.shown)[:LOOKED_AT]:
+            if (entry := await self._look_at(ref)) is not None:
+                search.weigh_again(entry)
         return search.findings(self._list.shown, why=why)
+
+    async def _look_at(self, ref: str) -> Entry | None:
+        """Return a prediction by itself, which may show more than the list does; None when it can't be had."""
+        try:
+            raw = await self._http.read("GET", path_of("v1", "predictions", ref))
+        except ProviderError:
+            return None
+        entry = read_entry(raw, self._http.clean)
+        return entry if entry.ref == ref else None
 
     async def shows(self, call: Call) -> bool | None:
         found: list[Entry] = []

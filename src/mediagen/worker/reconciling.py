@@ -131,9 +131,18 @@ def conclude_search(connection: Connection, job: Job, record: CallRecord, findin
         return Concluded(conclusion=Conclusion.NOTHING)
     # What only looks like it is taken when nothing else can be: as many as there are calls that asked for it.
     certain = clear and len(alike) <= 1 + spending.rivals(connection, job, record)
-    if certain and _adopt(connection, record, alike[0].ref):
+    if (
+        certain
+        and _would_be_unmarked(connection, record, findings)
+        and _adopt(connection, record, alike[0].ref)
+    ):
         return Concluded(conclusion=Conclusion.OURS, prediction=alike[0])
     return Concluded(conclusion=Conclusion.OPEN, seen=findings.seen or "its list could not be read whole")
+
+
+def _would_be_unmarked(connection: Connection, record: CallRecord, findings: Findings) -> bool:
+    """Tell whether the call itself would show no marker: else what shows none may well be somebody else's."""
+    return not record.marked or spending.were_marked(connection, record.provider, findings.unmarked)
 
 
 def unowned(connection: Connection, provider: str, findings: Findings) -> Findings:

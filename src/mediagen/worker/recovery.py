@@ -56,12 +56,13 @@ async def _recover_since(ports: Ports, provider: Provider, since: int) -> bool:
     except ProviderError as error:
         log.warning("recovery.provider_unreachable", provider=provider.name, reason=str(error))
         return False
-    if not sold.whole:
-        log.warning("recovery.list_too_long", provider=provider.name, reason=sold.why)
     ours = [each for each in sold.predictions if _is_ours(ports, each)]
     found = await ports.db.transact(lambda c: _write(c, provider, ours)) if ours else 0
     if found:
         log.warning("recovery.found", provider=provider.name, calls=found)
+    if not sold.whole:  # what it does not show may have been bought for the jobs that wait
+        log.warning("recovery.list_incomplete", provider=provider.name, reason=sold.why)
+        return False
     with suppress(MediagenError):
         for concern in await concerns(ports.db, provider):
             log.warning("provider.assumption_fails", provider=provider.name, seen=concern.seen, do=concern.do)
