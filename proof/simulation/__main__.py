@@ -1,6 +1,7 @@
 """Run random fault schedules on the shipped engine and count what was lost or bought twice.
 
     python -m proof.simulation --schedules 6000 --jobs 2     the gate of every change
+    python -m proof.simulation --faults POST_LOST,SELLER_CLOCK   let only these faults happen
     python -m proof.simulation --seed 4711                   replay one schedule and show all that happens
     python -m proof.simulation --mutant all                  show that seeded bugs are noticed
     python -m proof.simulation --mutant NAME --seed 4711     replay one schedule with a seeded bug
@@ -17,8 +18,8 @@ from proof.simulation.faults import Fault, Level
 from proof.simulation.invariants import Kind
 from proof.simulation.mutants import MUTANTS
 from proof.simulation.regressions import Regression, keep
+from proof.simulation.result import Result
 from proof.simulation.runs import Task, Totals, replay, run, run_each
-from proof.simulation.world import Result
 from proof.table import progress, save, show
 
 MUTANT_SCHEDULES = 100_000
@@ -52,14 +53,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="replay this schedule with a full trace")
     parser.add_argument("--jobs", type=whole(1), default=1, help="processes")
     parser.add_argument("--fault-level", type=Level, choices=list(Level), default=Level.MIXED)
+    parser.add_argument(
+        "--faults", type=_faults, metavar="NAME,...", help="let only these happen, for example POST_LOST"
+    )
     parser.add_argument("--mutant", choices=[*MUTANTS, "all"], help="run the engine with this seeded bug")
     parser.add_argument("--keep", action="store_true", help="note what noticed the mutants as regressions")
     parser.add_argument("--json", type=new_file, help="write the figures there, too")
     return parser
 
 
+def _faults(text: str) -> frozenset[Fault]:
+    names = [name.strip().upper() for name in text.split(",")]
+    if unknown := [name for name in names if name not in Fault.__members__]:
+        raise argparse.ArgumentTypeError(
+            f"no such fault: {', '.join(unknown)}; there are {', '.join(Fault.__members__)}"
+        )
+    return frozenset(Fault[name] for name in names)
+
+
 def _gate(given: argparse.Namespace) -> int:
-    task = Task(first=given.from_seed, count=given.schedules or 20_000, level=given.fault_level)
+    task = Task(
+        first=given.from_seed, count=given.schedules or 20_000, level=given.fault_level, only=given.faults
+    )
     with progress("schedules") as moves:
         totals = run(
             task,
@@ -84,6 +99,7 @@ def _rows(totals: Totals) -> list[tuple[str, object]]:
         ("lost", totals.of(Kind.LOST)),
         ("bought twice", totals.of(Kind.TWICE)),
         ("stuck", totals.of(Kind.STUCK)),
+        ("wrong pictures", totals.of(Kind.WRONG)),
         ("other violations", totals.of(Kind.LEDGER, Kind.RULE, Kind.CRASH)),
         ("virtual hours", totals.virtual_ms // 3_600_000),
         ("seconds", f"{totals.seconds:.1f}"),
@@ -111,6 +127,7 @@ def _mutants(given: argparse.Namespace) -> int:
             count=given.schedules or MUTANT_SCHEDULES,
             level=given.fault_level,
             mutant=name,
+            only=given.faults,
             until_caught=True,
         )
         for name in names
@@ -139,7 +156,7 @@ def _mutant_row(name: str, totals: Totals) -> tuple[object, ...]:
 
 def _replay(given: argparse.Namespace) -> int:
     mutant = None if given.mutant == "all" else given.mutant
-    result = replay(given.seed, level=given.fault_level, mutant=mutant)
+    result = replay(given.seed, level=given.fault_level, mutant=mutant, only=given.faults)
     for line in result.trace:
         print(line)
     print(
