@@ -1,6 +1,7 @@
 """Run random fault schedules on the shipped engine and count what was lost or bought twice.
 
     python -m proof.simulation --schedules 6000 --jobs 2     the gate of every change
+    python -m proof.simulation --schedules 1000000 --parts DIR   the same, in pieces that outlive a stop
     python -m proof.simulation --faults POST_LOST,SELLER_CLOCK   let only these faults happen
     python -m proof.simulation --seed 4711                   replay one schedule and show all that happens
     python -m proof.simulation --mutant all                  show that seeded bugs are noticed
@@ -12,11 +13,14 @@ nothing was violated, else 1. With a mutant it is 0 when the bug was noticed.
 
 import argparse
 import math
+from functools import partial
+from pathlib import Path
 
 from proof.command import above_zero, finish, new_file, whole
 from proof.simulation.faults import Fault, Level
 from proof.simulation.invariants import Kind
 from proof.simulation.mutants import MUTANTS
+from proof.simulation.parts import run_parts
 from proof.simulation.regressions import Regression, keep
 from proof.simulation.result import Result
 from proof.simulation.runs import Task, Totals, replay, run, run_each
@@ -34,6 +38,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.seed is not None and given.json is not None:
         parser.error("a replay (--seed) has no figures: leave --json out")
+    if given.parts is not None and (given.seed is not None or given.mutant):
+        parser.error("only schedules of the product as it is are kept in parts")
     if given.seed is not None:
         return _replay(given)
     return _mutants(given) if given.mutant else _gate(given)
@@ -52,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--from-seed", type=whole(0), default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay this schedule with a full trace")
     parser.add_argument("--jobs", type=whole(1), default=1, help="processes")
+    parser.add_argument(
+        "--parts",
+        type=Path,
+        metavar="DIR",
+        help="keep what every 10000 come to there, and run only what is missing",
+    )
     parser.add_argument("--fault-level", type=Level, choices=list(Level), default=Level.MIXED)
     parser.add_argument(
         "--faults", type=_faults, metavar="NAME,...", help="let only these happen, for example POST_LOST"
@@ -76,7 +88,8 @@ def _gate(given: argparse.Namespace) -> int:
         first=given.from_seed, count=given.schedules or 20_000, level=given.fault_level, only=given.faults
     )
     with progress("schedules") as moves:
-        totals = run(
+        go = run if given.parts is None else partial(run_parts, folder=given.parts)
+        totals = go(
             task,
             processes=given.jobs,
             most_s=given.minutes * 60,

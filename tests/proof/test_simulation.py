@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proof.simulation import regressions
+from proof.simulation import parts, regressions
 from proof.simulation.__main__ import main
 from proof.simulation.database import Store
 from proof.simulation.faults import Fault, Level
@@ -83,6 +83,52 @@ def test_only_the_faults_that_are_named_happen(store: Store) -> None:
     only = frozenset({Fault.POST_LOST, Fault.SELLER_CLOCK})
     struck = [set(simulate(seed, store, only=only).struck) for seed in range(40)]
     assert set().union(*struck) == only
+
+
+# ---------------------------------------------------------------------------------------------- parts
+
+
+def run_parts(folder: Path) -> Totals:
+    """Run 5 schedules in parts of 2."""
+    task = Task(first=0, count=5, level=Level.MIXED)
+    return parts.run_parts(task, folder, processes=1, most_s=60, moves=lambda _: None, size=2)
+
+
+def test_parts_that_are_there_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "commit", lambda: "1234")
+    whole = run_parts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "000000000-2.json",
+        "000000002-2.json",
+        "000000004-1.json",
+    ]
+    monkeypatch.setattr(parts, "run", None)
+    assert run_parts(tmp_path).figures == whole.figures
+    assert whole.schedules == 5
+
+
+@pytest.mark.parametrize("head", ["5678", "1234+"], ids=["of another commit", "of changed files"])
+def test_parts_of_other_code_are_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setattr(parts, "commit", lambda: "1234")
+    run_parts(tmp_path)
+    begun: list[Task] = []
+    monkeypatch.setattr(parts, "commit", lambda: head)
+    monkeypatch.setattr(parts, "run", lambda task, **_: begun.append(task) or Totals())
+    run_parts(tmp_path)
+    assert [task.first for task in begun] == [0, 2, 4]
+
+
+def test_a_part_keeps_what_was_violated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "commit", lambda: "1234")
+    with applied("retry-unknown"):
+        task = Task(first=0, count=50, level=Level.HEAVY)
+        first, again = (
+            parts.run_parts(task, tmp_path, processes=1, most_s=60, moves=lambda _: None) for _ in range(2)
+        )
+    assert first.violated
+    assert again.figures == first.figures
 
 
 # ---------------------------------------------------------------------------------------------- replay
