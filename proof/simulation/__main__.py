@@ -140,7 +140,7 @@ def _mutants(given: argparse.Namespace) -> int:
             count=given.schedules or MUTANT_SCHEDULES,
             level=given.fault_level,
             mutant=name,
-            only=given.faults,
+            only=given.faults or MUTANTS[name].faults,
             until_caught=True,
         )
         for name in names
@@ -169,7 +169,8 @@ def _mutant_row(name: str, totals: Totals) -> tuple[object, ...]:
 
 def _replay(given: argparse.Namespace) -> int:
     mutant = None if given.mutant == "all" else given.mutant
-    result = replay(given.seed, level=given.fault_level, mutant=mutant, only=given.faults)
+    only = given.faults or (MUTANTS[mutant].faults if mutant else None)
+    result = replay(given.seed, level=given.fault_level, mutant=mutant, only=only)
     for line in result.trace:
         print(line)
     print(

@@ -26,6 +26,20 @@ DOUBTS = frozenset(
 )
 """What can stand against a conclusion: without any of them no outcome stays unknown where a list can be read."""
 
+CANCELED_WITHIN_MS = 10_000
+"""From the wish to cancel to the end of a job that is at its provider."""
+
+_HOLDING_UP = (
+    Fault.CRASH,
+    Fault.FREEZE,
+    Fault.SUSPEND,
+    Fault.DEADLY,
+    Fault.SLOW,
+    Fault.DATABASE_DOWN,
+    Fault.COMMIT_UNSEEN,
+    Fault.ROLLBACK,
+)
+
 _ADMITS = ("outcome_unknown", "poisoned", "output_lost", "provider_unreachable")
 """Errors by which a job says that it may have paid for what it does not know of."""
 
@@ -57,6 +71,11 @@ class Happened:
     struck: Mapping[Fault, int]
     timeout_ms: int
     kept: Mapping[str, bytes]  # the files that are stored, by key
+
+    @property
+    def held_up(self) -> bool:
+        """Whether a worker stood still, or times tell nothing."""
+        return self.jumped or any(self.struck.get(fault) for fault in _HOLDING_UP)
 
     @property
     def doubtful(self) -> bool:
@@ -108,8 +127,17 @@ class Audit:
         if job.error_code == "rejected" and not self._was_refused(job):
             self._checker.violated(Kind.LOST, f"{job.id} is called rejected, and its input never was")
         self._last_event(job)
+        self._canceled_in_time(job)
         if kept:
             self._shows_its_own(job)
+
+    def _canceled_in_time(self, job: JobRow) -> None:
+        """Nobody who cancels waits for a provider that does not stop, as long as a worker is up."""
+        if job.state != JobState.CANCELED or self._happened.held_up or job.output_count:
+            return
+        late_ms = (job.finished_at or 0) - (job.cancel_requested_at or 0) - CANCELED_WITHIN_MS
+        if late_ms > 0:
+            self._checker.violated(Kind.RULE, f"{job.id} was canceled {late_ms} ms too late")
 
     def _poisoned(self, job: JobRow) -> None:
         if job.id not in self._happened.deadly:

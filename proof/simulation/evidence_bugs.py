@@ -16,6 +16,7 @@ from mediagen.worker import endings, following, ledger, patience, reconciling, r
 from mediagen.worker.ports import Ports
 from mediagen.worker.reconciling import Concluded, Conclusion
 from proof.simulation import provider as sim
+from proof.simulation.faults import Fault as F
 from proof.simulation.mutant import Mutant, Named
 
 _conclude_search = reconciling.conclude_search
@@ -123,95 +124,115 @@ def _parts_are_dropped(
     return JobState.FAILED
 
 
+_LOST_ANSWERS = frozenset({F.ANSWER_LOST, F.ANSWER_502, F.POST_LOST})
+
 EVIDENCE_BUGS = (
     Mutant(
         name="search-proves",
         wrong="a search that found nothing certain proves a call absent",
         swaps=[(reconciling.conclude_search, _nothing_found_is_proof)],
+        faults=_LOST_ANSWERS | {F.LIST_CUT, F.LIST_UNREADABLE_ENTRY, F.INPUT_REMOVED},
     ),
     Mutant(
         name="own-clock",
         wrong="the list is cut by our clock",
         swaps=[(sending._intent, _by_our_clock), (Named(sim.SimProvider, "_by_its_clock"), _as_sent)],
+        faults=_LOST_ANSWERS | {F.SELLER_CLOCK, F.MARKER_NOT_SHOWN},
     ),
     Mutant(
         name="exact-echo",
         wrong="an input that is shown changed is another one",
         swaps=[(compare, _exactly)],
+        faults=_LOST_ANSWERS | {F.ECHO_CHANGED, F.MARKER_NOT_SHOWN},
     ),
     Mutant(
         name="removed-is-other",
         wrong="what has lost its input is not the call",
         swaps=[(Named(evidence.Search, "_weigh_unmarked"), _without_removed)],
+        faults=_LOST_ANSWERS | {F.INPUT_REMOVED, F.MARKER_NOT_SHOWN},
     ),
     Mutant(
         name="answer-believed",
         wrong="a create's answer is taken whatever it shows",
         swaps=[(sim.contradicts, _nothing_contradicts)],
+        faults=frozenset({F.ANSWER_OF_ANOTHER}),
     ),
     Mutant(
         name="no-last-look",
         wrong="the lease is not looked at before a send",
         swaps=[(sending.may_send, _always_sends)],
+        faults=frozenset({F.SUSPEND}),
     ),
     Mutant(
         name="late-unused",
         wrong="what came to light late is bought again",
         swaps=[(calls.earlier, _late_is_not_used)],
+        faults=frozenset({F.ROLLBACK, F.HICCUP}),
     ),
     Mutant(
         name="late-runs-on",
         wrong="what came to light late is neither used nor stopped",
         swaps=[(ledger._follow, _nothing_is_stopped)],
+        faults=_LOST_ANSWERS | {F.CANCEL, F.ENDLESS, F.CANCEL_IGNORED, F.CANCEL_FAILS},
     ),
     Mutant(
         name="marker-final",
         wrong="a job ends when its provider takes no markers",
         swaps=[(endings.reject, _marker_is_input)],
+        faults=frozenset({F.MARKER_REFUSED}),
     ),
     Mutant(
         name="no-recovery",
         wrong="an older copy of the database buys before it asks",
         swaps=[(recovery.recover, _recovered)],
+        faults=frozenset({F.ROLLBACK, F.HICCUP}),
     ),
     Mutant(
         name="gone-at-once",
         wrong="one answer that there is no such prediction ends the job",
         swaps=[(following.gone_for_good, _gone_at_once)],
+        faults=frozenset({F.MISTAKEN_404}),
     ),
     Mutant(
         name="cancel-believed",
         wrong="what was told to stop has stopped",
         swaps=[(following._look, _stopped_as_told)],
+        faults=frozenset({F.CANCEL, F.ENDLESS, F.CANCEL_IGNORED, F.CANCEL_FAILS}),
     ),
     Mutant(
         name="poisoned-paid",
         wrong="a job that kills its workers fails although it is paid for",
         swaps=[(steps._set_aside, _poisoned)],
+        faults=_LOST_ANSWERS | {F.DEADLY},
     ),
     Mutant(
         name="one-check",
         wrong="an output is thrown away at the first check that fails",
         swaps=[(store._is_over, _over_at_once)],
+        faults=frozenset({F.OUTPUT_ODD, F.CUT_OFF}),
     ),
     Mutant(
         name="doubt-for-ever",
         wrong="looks for a call that can't be told from others have no end",
         swaps=[(patience.left_open, _for_ever)],
+        faults=_LOST_ANSWERS | {F.LIST_UNREADABLE_ENTRY, F.INPUT_REMOVED, F.MARKER_NOT_SHOWN},
     ),
     Mutant(
         name="cancel-waits",
         wrong="a canceled job waits for its provider",
         swaps=[(ledger.end_canceled, _nobody_is_ended)],
+        faults=_LOST_ANSWERS | {F.CANCEL, F.ENDLESS, F.CANCEL_IGNORED},
     ),
     Mutant(
         name="never-settled",
         wrong="what a canceled job has bought is not looked at again",
         swaps=[(spending.leave_open, _not_left_open)],
+        faults=_LOST_ANSWERS | {F.CANCEL, F.ENDLESS, F.CANCEL_IGNORED},
     ),
     Mutant(
         name="parts-dropped",
         wrong="what was made before a failure is dropped",
         swaps=[(endings._end_badly, _parts_are_dropped)],
+        faults=frozenset({F.PARTIAL_OUTPUT, F.FAILURE, F.STOPPED}),
     ),
 )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from mediagen.jobs.states import JobState
 from mediagen.worker import steps
+from proof.simulation.faults import Fault
 
 
 class Named(NamedTuple):
@@ -32,6 +33,7 @@ class Mutant:
     name: str
     wrong: str
     swaps: Sequence[Swap]
+    faults: frozenset[Fault] | None = None  # that it takes to notice it; None: no certain ones
 
 
 @contextmanager

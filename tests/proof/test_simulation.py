@@ -64,14 +64,16 @@ def test_without_faults_every_job_succeeds(store: Store) -> None:
 def test_a_seeded_bug_is_noticed_soon(mutant: str) -> None:
     """By the schedule that was kept, and soon after it when other code made other schedules of the seeds."""
     one = REGRESSIONS[mutant]
-    bug = Task(first=one.seed, count=SOON, level=one.level, mutant=mutant, until_caught=True)
+    faults = MUTANTS[mutant].faults
+    bug = Task(first=one.seed, count=SOON, level=one.level, mutant=mutant, only=faults, until_caught=True)
     noticed = run(bug, processes=1).violated[0].violations[0]
     assert noticed.kind is not Kind.CRASH or "IntegrityError" in noticed.what  # the database's last net
 
 
 @pytest.mark.parametrize("one", REGRESSIONS.values(), ids=lambda one: one.mutant)
 def test_what_was_noticed_once_is_mended(one: Regression, store: Store) -> None:
-    assert simulate(one.seed, store, level=one.level).violations == ()
+    faults = MUTANTS[one.mutant].faults
+    assert simulate(one.seed, store, level=one.level, only=faults).violations == ()
 
 
 def test_every_seeded_bug_has_a_schedule_and_together_they_break_every_promise() -> None:
