@@ -241,7 +241,7 @@ class Audit:
     def _partial(self, sale: Sale, job: JobRow, holder: CallRow) -> None:
         """What was made before a bad end is kept, if the job ended by it and its output can be had."""
         last = max((call.seq for call in self._checker.calls.values() if call.job_id == job.id), default=0)
-        told = self._checker.made.get(holder.id, math.inf) < self._checker.ended[job.id]
+        told = self._checker.made.get(holder.id, math.inf) <= self._checker.ended[job.id]
         had = not self._profile.synchronous  # there the only copy is the answer's
         had &= sale.output not in (OutputFate.GONE, OutputFate.BAD) and sale.forgotten == math.inf
         if told and had and holder.seq == last and job.state != JobState.SUCCEEDED and not job.output_count:

@@ -124,7 +124,7 @@ class Listing:
         hook = self.rng.choice(_STRANGE_HOOKS)
         tells = hook is not None and self.marks
         alike = alike and (tells or "steps" in call.input) and self.rng.random() < 0.6
-        input_ = dict(call.input) if alike else {"prompt": "a stranger's picture"}
+        input_: dict[str, Any] = dict(call.input) if alike else {"prompt": "a stranger's picture"}
         if not tells:
             input_["steps"] = 50
         sale = self._strange_sale(str(input_["prompt"]))
