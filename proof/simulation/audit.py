@@ -243,6 +243,7 @@ class Audit:
         last = max((call.seq for call in self._checker.calls.values() if call.job_id == job.id), default=0)
         told = self._checker.made.get(holder.id, math.inf) <= self._checker.ended[job.id]
         had = not self._profile.synchronous  # there the only copy is the answer's
+        had &= sale.empty_until == -math.inf  # what shows no output when it has ended is not asked again
         had &= sale.output not in (OutputFate.GONE, OutputFate.BAD) and sale.forgotten == math.inf
         if told and had and holder.seq == last and job.state != JobState.SUCCEEDED and not job.output_count:
             self._checker.violated(Kind.LOST, f"what was made of {sale.ref} before its end was dropped")

@@ -18,6 +18,7 @@ from mediagen.worker import endings, patience, reconciling, sending, store, turn
 from mediagen.worker.ports import Ports
 from mediagen.worker.reconciling import Concluded, Conclusion
 from mediagen.worker.turns import Next
+from proof.simulation.faults import Fault as F
 from proof.simulation.mutant import Mutant, Named
 
 RECORDED = calls.Acceptance.RECORDED
@@ -228,6 +229,7 @@ PROTOCOL_BUGS = (
         name="one-look",
         wrong="one look, by the wall clock's leave, proves a call absent",
         swaps=[(reconciling._not_found, _one_look)],
+        faults=frozenset({F.ANSWER_LOST, F.ANSWER_502, F.POST_LATE, F.LIST_LATE, F.CLOCK_JUMP}),
     ),
     Mutant(
         name="no-intent",
@@ -271,11 +273,13 @@ PROTOCOL_BUGS = (
         name="cancel-wins",
         wrong="a wish to cancel throws away what has succeeded",
         swaps=[(endings.conclude, _cancel_beats_success)],
+        faults=frozenset({F.CANCEL, F.HOOK_LOST, F.HOOK_LATE, F.SLOW}),
     ),
     Mutant(
         name="no-epoch",
         wrong="the fence asks who holds the lease, not since when",
         swaps=[(repository._MOVE, _move_without("epoch", "now"))],
+        faults=frozenset({F.FREEZE, F.TAKEN_FOR_DEAD, F.ANSWER_LOST, F.ANSWER_LATE, F.CRASH}),
     ),
     Mutant(
         name="gate-leak",
