@@ -190,6 +190,8 @@ class Audit:
             self._wrong(call, f"is still unknown and its job {job.state}")
         elif not call.seen:
             self._wrong(call, "is left unknown without a reason")
+        elif job.state == JobState.CANCELED and not self._checker.marked:
+            return  # what only looks like it is not taken for it without a job
         elif self._profile.asks and not self._happened.doubtful and not self._happened.jumped:
             self._wrong(call, f"is left unknown, and nothing stood against finding out: {call.seen}")
 

@@ -262,6 +262,11 @@ class Checker:
         if late_ms > 0 and not self._profile.keyed and not self._suspended():
             self.violated(Kind.RULE, f"{sale.call_id} was bought {late_ms} ms after it could still arrive")
 
+    @property
+    def marked(self) -> bool:
+        """Whether what the provider shows names the call."""
+        return self._marked
+
     def group_of(self, sale: Sale) -> list[str]:
         """Return the jobs that may adopt the sale: its own, or all with its input where nothing marks it."""
         if self._marked or self._profile.keyed:
