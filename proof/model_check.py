@@ -20,14 +20,17 @@ from typing import Any
 
 from mediagen.jobs.states import TERMINAL
 from proof.command import finish, new_file, whole
-from proof.submit_model import Model, Variant
-from proof.submit_state import Left, State, bought, dropped, tidy
+from proof.submit_model import Model
+from proof.submit_state import Left, State, bought, dropped, tidy, wrong
+from proof.submit_variant import Variant
 from proof.table import save, show
 
-TWICE, DROPPED, STUCK = "bought twice", "dropped", "stuck"
+TWICE, DROPPED, STUCK, WRONG = "bought twice", "dropped", "stuck", "wrong picture"
 
 NO_FAULTS = Left(crashes=0, lapses=0, posts=0, answers=0, hooks=0, hiccups=0)
 _TWO = Left(crashes=2, lapses=2, posts=2, answers=2, hooks=2, hiccups=2)
+
+_ROLLED_BACK = NO_FAULTS._replace(rollbacks=1, answers=1, hiccups=1)
 
 _SLOW = NO_FAULTS._replace(lapses=2, hiccups=1)
 
@@ -38,6 +41,14 @@ PROTOCOL = (
     Variant(name="list and webhook, three attempts", attempts=3, faults=Left(posts=2, hiccups=2)),
     Variant(name="list and webhook, a wish to cancel", wish=True),
     Variant(name="list only", rings=False),
+    Variant(name="list and webhook, a suspend before the send", faults=Left(sleeps=1)),
+    Variant(
+        name="list and webhook, what was bought can't be told from others",
+        faults=Left(blurs=1),
+        harm=frozenset({DROPPED}),
+    ),
+    Variant(name="list and webhook, an answer of another", faults=Left(mixups=1)),
+    Variant(name="list and webhook, an older copy of the database", faults=_ROLLED_BACK),
     Variant(name="list by likeness and webhook", marks=False),
     Variant(name="list by likeness only", marks=False, rings=False),
     Variant(
@@ -101,10 +112,41 @@ WEAKER = (
         name="what is like a call is taken for it without a lease",
         harm=frozenset({TWICE}),
         adopts=False,
+        late=False,
         marks=False,
         rings=False,
         attempts=3,
         faults=NO_FAULTS._replace(lapses=1, posts=1, answers=1),
+    ),
+    Variant(
+        name="what can't be told from others proves nothing was bought",
+        harm=frozenset({TWICE, DROPPED}),
+        proof=False,
+        faults=NO_FAULTS._replace(blurs=2, answers=1),
+    ),
+    Variant(
+        name="an answer is believed whatever it is about",
+        harm=frozenset({WRONG}),
+        judges=False,
+        faults=NO_FAULTS._replace(mixups=1),
+    ),
+    Variant(
+        name="the lease is not looked at before the send",
+        harm=frozenset({TWICE}),
+        looks=False,
+        faults=NO_FAULTS._replace(sleeps=1, lapses=1),
+    ),
+    Variant(
+        name="an older copy of the database buys before it asks",
+        harm=frozenset({TWICE}),
+        recovers=False,
+        faults=NO_FAULTS._replace(rollbacks=1),
+    ),
+    Variant(
+        name="what came to light late is bought again",
+        harm=frozenset({TWICE}),
+        late=False,
+        faults=NO_FAULTS._replace(rollbacks=1),
     ),
     Variant(
         name="webhook only, given up at once",
@@ -130,13 +172,19 @@ class Findings:
     bought: int  # at most, without what is known to have failed
     dropped: int  # states in which the job ended badly and something good was bought
     stuck: int  # states from which no end can be reached
+    wrong: int  # states in which a call takes what a stranger bought
     moves: frozenset[tuple[str, str]]
     seconds: float
 
     @property
     def harm(self) -> frozenset[str]:
         """Return the kinds of harm that can happen."""
-        done = {TWICE: self.bought > 1, DROPPED: self.dropped > 0, STUCK: self.stuck > 0}
+        done = {
+            TWICE: self.bought > 1,
+            DROPPED: self.dropped > 0,
+            STUCK: self.stuck > 0,
+            WRONG: self.wrong > 0,
+        }
         return frozenset(kind for kind, happens in done.items() if happens)
 
     @property
@@ -160,6 +208,7 @@ def explore(variant: Variant) -> Findings:
         bought=max(map(bought, states)),
         dropped=sum(map(dropped, states)),
         stuck=_stuck(coming, following),
+        wrong=sum(map(wrong, states)),
         moves=frozenset(model.moves),
         seconds=time.monotonic() - begun,
     )

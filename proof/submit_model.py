@@ -13,64 +13,35 @@ that can't be fetched, synchronous providers, timeouts of generations. The simul
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from mediagen.jobs.states import CALL_MOVES, JOB_MOVES, TERMINAL, CallState, JobState
+from proof.submit_copies import older_copy, recovered
 from proof.submit_state import (
     IDLE,
     NOBODY,
-    ONE_EACH,
+    STRANGER,
     Call,
-    Left,
     Message,
     Sale,
     Slot,
     State,
     at,
+    late_call,
     live_call,
     put,
     sale_of,
     spend,
+    taken,
     with_status,
 )
+from proof.submit_variant import Variant
 
 J, C = JobState, CallState
 
 
 class ModelError(Exception):
     """The guarded protocol wants a move that the product's tables do not hold."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """A protocol by its guards, the faults that it meets, and what harm is expected of it."""
-
-    name: str
-    harm: frozenset[str] = frozenset()  # twice, dropped, stuck
-    fence: bool = True  # writes need the lease
-    opinions: bool = True  # what is thought of a call needs it, too
-    reads: bool = True  # which call to ask for, or to send again, is read under it as well
-    adopts: bool = True  # so does taking what the provider lists for our call
-    intent: bool = True  # it is committed before the create is sent
-    unknown: bool = True  # a lost answer leads to a look; without it, to another create
-    grace: bool = True  # nobody decides while a create may still arrive
-    deadline: bool = True  # a create is sent soon after its intent, or never
-    asks: bool = True  # the provider can be asked for a call
-    rings: bool = True  # its webhook names the call
-    marks: bool = True  # so does what it lists; without it, all that was bought for the job looks alike
-    key: bool = False  # the same create joins the first one: it is sent again instead of asking
-    wish: bool = False  # a client may want the job canceled
-    slots: int = 2
-    attempts: int = 2
-    faults: Left = ONE_EACH
-
-    @property
-    def guarded(self) -> bool:
-        """Whether a move outside the tables is an error."""
-        in_time = self.key or (self.grace and self.deadline)
-        leased = self.fence and self.reads and self.adopts and self.opinions
-        return leased and self.intent and self.unknown and in_time
 
 
 _LOST = {"post": "posts", "answer": "answers", "hook": "hooks"}
@@ -98,6 +69,10 @@ class Model:
         for number, sale in enumerate(state.sales):
             if sale.status == "running":
                 yield from self._ends(state, number)
+        if state.left.rollbacks:
+            yield from older_copy(state)
+        if state.unrecovered:
+            yield recovered(state, asks=self.variant.recovers)
         if self.variant.wish and not state.wished and state.job not in TERMINAL:
             yield state._replace(wished=True)
 
@@ -127,7 +102,7 @@ class Model:
     def _accept(self, state: State, call: int, sale: int) -> State:
         """Write the fact that a call was taken, whoever learns it; what has no room for it is left alone."""
         known = state.calls[call]
-        if known.sale is not None or known.state is C.REJECTED or _taken(state, sale):
+        if known.sale is not None or known.state is C.REJECTED or taken(state, sale):
             return state
         to = C.ORPHAN if known.state is C.ABSENT else C.ACCEPTED
         settled = self._settle(state, call, to)
@@ -139,7 +114,7 @@ class Model:
             return None
         if state.wished and J.CANCELED in JOB_MOVES[state.job]:
             return self._move(state, J.CANCELED)
-        used = sum(call.state is not C.REJECTED for call in state.calls)
+        used = sum(call.state not in (C.REJECTED, C.ORPHAN) for call in state.calls)
         if not bought_nothing and used >= self.variant.attempts:
             return self._move(state, J.FAILED)
         queued = self._move(state, J.QUEUED)
@@ -159,8 +134,12 @@ class Model:
             if state.left.crashes:
                 yield at(self._forget(spend(state, "crashes"), slot), number, IDLE)
             yield from _STEPS[slot.at](self, state, number, slot.call)
-        elif state.lease is None and state.job not in TERMINAL:
+        elif state.lease is None and state.job not in TERMINAL and not self._holds_back(state):
             yield at(state._replace(lease=number), number, Slot(state.job.value, NOBODY))
+
+    def _holds_back(self, state: State) -> bool:
+        """Tell whether nothing may be bought: what was bought since the copy was made is not known yet."""
+        return state.unrecovered and state.job is J.QUEUED
 
     def _forget(self, state: State, slot: Slot) -> State:
         """Lose with a worker what it had not committed: nothing, or the intent where that comes later."""
@@ -176,6 +155,9 @@ class Model:
             return
         held = state.lease == number or not self.variant.fence
         intended = self._move(state, J.SUBMITTING, keep=True) if held else None
+        if intended is not None and self.variant.late and (late := late_call(state)) is not None:
+            yield at(self._used(intended, late) or state, number, IDLE)
+            return
         if intended is not None and live_call(state) is not None:
             intended = self._refused("a second live call")
         if intended is None:
@@ -184,9 +166,26 @@ class Model:
         intended = intended._replace(calls=(*state.calls, Call(C.INTENT, None)))
         yield at(intended, number, Slot("send", len(state.calls)))
 
-    def send(self, state: State, number: int, call: int) -> Iterator[State]:
+    def _used(self, state: State, call: int) -> State | None:
+        """Go on with what was bought before and came to light late."""
+        used = self._settle(state, call, C.ACCEPTED)
+        return used and self._move(used, J.WAITING)
+
+    def _posted(self, state: State, number: int, call: int) -> State:
         post = Message("post", call, NOBODY, number)
-        yield at(state._replace(net=state.net | {post}), number, Slot("wait", call))
+        return at(state._replace(net=state.net | {post}), number, Slot("wait", call))
+
+    def asleep(self, state: State, number: int, call: int) -> Iterator[State]:
+        """Go on after a suspend, of which the worker's own clock knows nothing."""
+        if self.variant.looks and self.variant.fence and state.lease != number:
+            yield at(state, number, IDLE)
+        else:
+            yield self._posted(state, number, call)
+
+    def send(self, state: State, number: int, call: int) -> Iterator[State]:
+        yield self._posted(state, number, call)
+        if state.left.sleeps:
+            yield at(spend(state, "sleeps"), number, Slot("asleep", call))
         if not self.variant.deadline:
             return
         if self.variant.fence and state.lease != number:
@@ -255,15 +254,23 @@ class Model:
 
     def look(self, state: State, number: int, call: int) -> Iterator[State]:
         """Ask the provider; the call may have been given up since it was read, and another one bought."""
-        seen = (n for n, sale in enumerate(state.sales) if sale.call == call or not self.variant.marks)
-        yield at(state, number, Slot("found", call, tuple(seen)))
+        seen = tuple(n for n, sale in enumerate(state.sales) if sale.call == call or not self.variant.marks)
+        yield at(state, number, Slot("found", call, seen))
+        if seen and state.left.blurs:
+            unclear = "open" if self.variant.proof else "not found"
+            yield at(spend(state, "blurs"), number, Slot(unclear, call))
+
+    def left_open(self, state: State, number: int, _: int) -> Iterator[State]:
+        """Look again, or end the job and say that nobody knows whether it was bought."""
+        yield self._write(state, number, lambda: state._replace(lease=None))
+        yield self._write(state, number, lambda: self._move(state, J.FAILED))
 
     def found(self, state: State, number: int, call: int) -> Iterator[State]:
         """Take what was seen, one of them in any order; what is another call's already is passed over."""
         if state.lease != number and self.variant.fence and self.variant.adopts:
             yield at(state, number, IDLE)
             return
-        free = [sale for sale in state.slots[number].seen if not _taken(state, sale, but_by=call)]
+        free = [sale for sale in state.slots[number].seen if not taken(state, sale, but_by=call)]
         for accepted in [self._accept(state, call, sale) for sale in free] or [state]:
             recorded = accepted.calls[call].state is C.ACCEPTED
             yield at(accepted, number, Slot("adopt" if recorded else "not found", call))
@@ -296,9 +303,14 @@ class Model:
     def ended(self, state: State, number: int, call: int, *, well: bool) -> Iterator[State]:
         """Write what the look at the prediction showed."""
         if not well:
-            yield self._write(state, number, lambda: self._again(self._settle(state, call, C.FAILED)))
+            yield self._write(state, number, lambda: self._again(self._known_bad(state, call)))
             return
         yield self._write(state, number, lambda: self._stored(state, call))
+
+    def _known_bad(self, state: State, call: int) -> State | None:
+        sale = state.calls[call].sale
+        failed = self._settle(state, call, C.FAILED)
+        return failed if failed is None or sale is None else with_status(failed, sale, "known")
 
     def _stored(self, state: State, call: int) -> State | None:
         good = self._settle(state, call, C.SUCCEEDED)
@@ -334,6 +346,8 @@ class Model:
                 yield self._accept(rest, message.call, message.sale)
             case _:
                 yield self._answered(rest, message)
+                if state.left.mixups:
+                    yield self._mixed_up(spend(rest, "mixups"), message)
 
     def _sold(self, state: State, post: Message) -> State:
         known = sale_of(state, post.call) if self.variant.key else None
@@ -351,15 +365,17 @@ class Model:
             return at(accepted, answer.to, IDLE)
         return self._write(accepted, answer.to, lambda: self._move(accepted, J.WAITING))
 
+    def _mixed_up(self, state: State, answer: Message) -> State:
+        """Let the answer be about a stranger's prediction."""
+        if self.variant.judges:
+            return self._write(state, answer.to, lambda: self._unanswered(state))
+        taken = state._replace(sales=(*state.sales, Sale(STRANGER, "running")))
+        return self._answered(taken, answer._replace(sale=len(state.sales)))
+
     def _ends(self, state: State, sale: int) -> Iterator[State]:
         yield with_status(state, sale, "good")
         if state.left.hiccups:
             yield with_status(spend(state, "hiccups"), sale, "bad")
-
-
-def _taken(state: State, sale: int, *, but_by: int = NOBODY) -> bool:
-    """Tell whether another call has this ref: the database keeps them unique."""
-    return any(call.sale == sale for number, call in enumerate(state.calls) if number != but_by)
 
 
 _STEPS: Mapping[str, Callable[[Model, State, int, int], Iterator[State]]] = {
@@ -370,11 +386,14 @@ _STEPS: Mapping[str, Callable[[Model, State, int, int], Iterator[State]]] = {
     J.STORING.value: Model.store,
     "send": Model.send,
     "wait": Model.wait,
+    "asleep": Model.asleep,
+    "open": Model.left_open,
     "look": Model.look,
     "found": Model.found,
     "adopt": Model.adopt,
     "not found": Model.not_found,
     "good": partial(Model.ended, well=True),
     "bad": partial(Model.ended, well=False),
+    "known": partial(Model.ended, well=False),  # to an older copy it is news
     "stopped": Model.stopped,
 }

@@ -10,6 +10,9 @@ T = TypeVar("T")
 NOBODY = -1
 """In place of a slot: it died, or does not wait any more."""
 
+STRANGER, LOST = -2, -3
+"""In place of the call that a prediction was bought for."""
+
 
 class Left(NamedTuple):
     """How many faults of each kind may still happen."""
@@ -20,6 +23,10 @@ class Left(NamedTuple):
     answers: int = 1
     hooks: int = 1
     hiccups: int = 1  # a prediction fails and may be tried again
+    blurs: int = 0  # a look shows what was bought so that it can't be told from others
+    mixups: int = 0  # an answer is about a stranger's prediction
+    sleeps: int = 0  # a machine is suspended right before a send
+    rollbacks: int = 0  # an older copy of the database is put back
 
 
 ONE_EACH = Left()
@@ -35,8 +42,8 @@ class Call(NamedTuple):
 class Sale(NamedTuple):
     """A line in the provider's book."""
 
-    call: int
-    status: str  # running, good, bad, stopped
+    call: int  # STRANGER, or LOST where an older copy of our ledger does not have it
+    status: str  # running, good, bad, known (as bad, by our ledger), stopped
 
 
 class Message(NamedTuple):
@@ -67,6 +74,8 @@ class State(NamedTuple):
     net: frozenset[Message]
     slots: tuple[Slot, ...]
     left: Left
+    saved: tuple[JobState, tuple[Call, ...]] | None = None  # a copy of the database
+    unrecovered: bool = False  # it was put back, and nobody has asked yet what was bought since
 
 
 IDLE = Slot("idle", NOBODY)
@@ -76,15 +85,21 @@ IDLE = Slot("idle", NOBODY)
 
 
 def bought(state: State) -> int:
-    """Count what is bought for the job, without what our ledger knows to have failed."""
-    failed = [call.sale for call in state.calls if call.state is CallState.FAILED]
-    return sum(number not in failed for number in range(len(state.sales)))
+    """Count what is bought for the job, without what our ledger knew to have failed."""
+    return sum(sale.call != STRANGER and sale.status != "known" for sale in state.sales)
+
+
+def wrong(state: State) -> bool:
+    """Tell whether a call takes for its own what a stranger bought."""
+    taken = [call.sale for call in state.calls if call.sale is not None]
+    return any(state.sales[sale].call == STRANGER for sale in taken)
 
 
 def dropped(state: State) -> bool:
     """Tell whether the job ended without its output although something was bought that is good, or will be."""
     ended_badly = state.job in TERMINAL and state.job is not JobState.SUCCEEDED
-    return ended_badly and any(sale.status in ("running", "good") for sale in state.sales)
+    ours = [sale for sale in state.sales if sale.call != STRANGER]
+    return ended_badly and any(sale.status in ("running", "good") for sale in ours)
 
 
 # ---------------------------------------------------------------------------------------------- small changes
@@ -142,3 +157,14 @@ def live_call(state: State) -> int | None:
 
 def sale_of(state: State, call: int) -> int | None:
     return next((number for number, sale in enumerate(state.sales) if sale.call == call), None)
+
+
+def late_call(state: State) -> int | None:
+    """Return a call that came to light late and that nobody has used."""
+    late = (number for number, call in enumerate(state.calls) if call.state is CallState.ORPHAN)
+    return next(late, None)
+
+
+def taken(state: State, sale: int, *, but_by: int = NOBODY) -> bool:
+    """Tell whether another call has this ref: the database keeps them unique."""
+    return any(call.sale == sale for number, call in enumerate(state.calls) if number != but_by)

@@ -83,6 +83,23 @@ class Store:
         """Return rows as plain tuples, past the product's code."""
         return self.raw.execute(sql, values).fetchall()
 
+    def copy(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return all rows, by table."""
+        return {name: self.ask(f"SELECT * FROM {name}") for name in (*_tables(), "sqlite_sequence")}
+
+    def put_back(self, rows: dict[str, list[tuple[Any, ...]]]) -> None:
+        """Replace all rows by those of an older copy."""
+        self.raw.execute("BEGIN")
+        for statement in self._emptying:
+            self.raw.execute(statement)
+        names = [name for name in reversed(rows) if name != "sqlite_sequence"]  # what others refer to first
+        for name in (*names, "sqlite_sequence"):
+            if name == "sqlite_sequence":  # the inserts wrote it
+                self.raw.execute("DELETE FROM sqlite_sequence")
+            for row in rows[name]:
+                self.raw.execute(f"INSERT INTO {name} VALUES ({','.join('?' * len(row))})", row)
+        self.raw.execute("COMMIT")
+
     def close(self) -> None:
         self._connection.close()
         self._engine.dispose()

@@ -5,7 +5,7 @@ others are silent. Every fault has a budget and all end at some time, so that ev
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from random import Random
 
@@ -56,6 +56,26 @@ class Fault(StrEnum):
     CANCEL = "a wish to cancel"
     SHORT_LIFE = "a job with a short life"
     SUBMIT_AGAIN = "a client submits again"
+    ECHO_CHANGED = "the list shows a changed input or model"
+    INPUT_REMOVED = "an input is removed"
+    SELLER_CLOCK = "the provider's clock is wrong"
+    SELLER_CLOCK_UNSTEADY = "the provider's clock is not steady"
+    OWN_CLOCK_WRONG = "the wall clock was wrong and is corrected"
+    MISTAKEN_404 = "a prediction can't be seen for a while"
+    ANSWER_OF_ANOTHER = "a create's answer is about another prediction"
+    CANCEL_IGNORED = "a cancel does nothing"
+    CANCEL_404 = "a cancel finds no prediction"
+    LIST_UNREADABLE_ENTRY = "an entry of the list can't be read"
+    LIST_FOREIGN = "somebody else buys with the same account"
+    LIST_CUT = "the list is not whole"
+    MARKER_NOT_SHOWN = "the list shows no markers"
+    MARKER_REFUSED = "markers are refused"
+    OUTPUT_EMPTY = "an output is empty for a while"
+    OUTPUT_ODD = "an output looks cut off and is whole"
+    DISK_FULL = "the disk is full for a while"
+    PARTIAL_OUTPUT = "a prediction that did not succeed has outputs"
+    SUSPEND = "a worker's machine is suspended before a send"
+    ROLLBACK = "the database is put back to an older copy"
 
 
 RATES: dict[Fault, tuple[float, int]] = {
@@ -103,6 +123,26 @@ RATES: dict[Fault, tuple[float, int]] = {
     Fault.CANCEL: (0.25, 2),
     Fault.SHORT_LIFE: (0.3, 2),
     Fault.SUBMIT_AGAIN: (0.2, 2),
+    Fault.ECHO_CHANGED: (0.4, 4),
+    Fault.INPUT_REMOVED: (0.3, 4),
+    Fault.SELLER_CLOCK: (0.3, 1),
+    Fault.SELLER_CLOCK_UNSTEADY: (0.1, 2),
+    Fault.OWN_CLOCK_WRONG: (0.2, 1),
+    Fault.MISTAKEN_404: (0.1, 3),
+    Fault.ANSWER_OF_ANOTHER: (0.1, 3),
+    Fault.CANCEL_IGNORED: (0.3, 3),
+    Fault.CANCEL_404: (0.3, 2),
+    Fault.LIST_UNREADABLE_ENTRY: (0.2, 2),
+    Fault.LIST_FOREIGN: (0.3, 4),
+    Fault.LIST_CUT: (0.1, 2),
+    Fault.MARKER_NOT_SHOWN: (0.2, 1),
+    Fault.MARKER_REFUSED: (0.2, 1),
+    Fault.OUTPUT_EMPTY: (0.15, 2),
+    Fault.OUTPUT_ODD: (0.1, 1),
+    Fault.DISK_FULL: (0.1, 2),
+    Fault.PARTIAL_OUTPUT: (0.3, 2),
+    Fault.SUSPEND: (0.1, 2),
+    Fault.ROLLBACK: (0.2, 1),
 }
 
 
@@ -124,7 +164,10 @@ _UNTIL_MS = (20_000, 60_000, 180_000, 600_000)
 class Faults:
     """The faults of one schedule."""
 
-    def __init__(self, rng: Random, level: Level, now: Callable[[], int]) -> None:
+    def __init__(
+        self, rng: Random, level: Level, now: Callable[[], int], only: Collection[Fault] | None = None
+    ) -> None:
+        """With `only`, no other faults happen and all of these may."""
         self.struck: Counter[Fault] = Counter()
         self.told: Callable[[Fault], None] | None = None
         self._rng = rng
@@ -134,7 +177,8 @@ class Faults:
         self._rates: dict[Fault, float] = {}
         for fault, (rate, _) in RATES.items():
             drawn = scale * rate * rng.choice((0.3, 1, 3))
-            if scale and rng.random() < 0.5:
+            drawn_in = rng.random() < 0.5
+            if scale and (drawn_in if only is None else fault in only):
                 self._rates[fault] = drawn
 
     @property

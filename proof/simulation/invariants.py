@@ -10,6 +10,7 @@ from mediagen.jobs.states import LIVE_CALLS, TERMINAL, CallState, JobState
 from mediagen.providers.base import PredictionStatus
 from proof.simulation.book import Book, Fate, Sale
 from proof.simulation.database import Store
+from proof.simulation.names import shorten as shorten_ids
 from proof.simulation.profiles import Profile
 from proof.simulation.seller import NET_MS
 
@@ -20,6 +21,7 @@ class Kind(StrEnum):
     LOST = "lost"  # what was paid for is not kept, or a job ended that had a chance left
     TWICE = "bought twice"
     STUCK = "stuck"
+    WRONG = "wrong picture"  # a job takes for its own what is somebody else's
     LEDGER = "ledger"  # ours and the provider's book differ
     RULE = "rule"  # an invariant of the states or of time
     CRASH = "crash"  # a step raised what it never should, constraint errors included
@@ -66,6 +68,9 @@ class CallRow(NamedTuple):
     seq: int
     state: str
     provider_ref: str | None
+    due_at: int | None
+    finished_at: int | None
+    seen: str | None
 
 
 _JOBS = f"SELECT {', '.join(JobRow._fields)} FROM jobs ORDER BY id"
@@ -87,13 +92,19 @@ class Checker:
         stop: Callable[[], None],
         tell: Callable[[str, str], None],
         lost_an_answer: Callable[[str], None],
+        suspended: Callable[[], bool],
+        marked: bool,
     ) -> None:
         self.violations: list[Violation] = []
         self.jobs: dict[str, JobRow] = {}
         self.open: dict[str, JobRow] = {}  # those of them that have not ended
         self.calls: dict[str, CallRow] = {}
+        self.unsettled: dict[str, int] = {}  # calls that somebody has to look at without their job, and when
+        self.job_of: dict[str, str] = {}  # call id -> job id, of all calls that ever were
         self.intended: dict[str, int] = {}  # call id -> when its intent was committed
         self.named: dict[str, int] = {}  # call id -> number of the commit that wrote its ref
+        self.existed: set[str] = set()  # ids of all jobs that ever were
+        self.made: dict[str, int] = {}  # call id -> number of the commit that says how it ended
         self.ended: dict[str, int] = {}  # job id -> number of the commit that ended it
         self._commits = 0
         self._store = store
@@ -103,12 +114,28 @@ class Checker:
         self._stop = stop
         self._tell = tell
         self._lost_an_answer = lost_an_answer
+        self._marked = marked  # whether what the provider shows names the call
+        self._suspended = (
+            suspended  # whether some worker was, so that its own clock did not see the time pass
+        )
 
     def violated(self, kind: Kind, what: str) -> None:
         """Note a violation; the schedule ends here."""
-        self.violations.append(Violation(kind=kind, at=self._now(), what=what))
+        self.violations.append(Violation(kind=kind, at=self._now(), what=shorten_ids(what)))
         self._tell("!!!", f"{kind}: {what}")
         self._stop()
+
+    def rebase(self) -> None:
+        """Take the database as it is now: an older copy was put back."""
+        self.jobs = {values[0]: JobRow(*values) for values in self._store.ask(_JOBS)}
+        self.open = {job.id: job for job in self.jobs.values() if job.state not in TERMINAL}
+        self.calls = {call.id: call for call in self._read_calls()}
+        self.unsettled = {call.id: call.due_at for call in self.calls.values() if call.due_at is not None}
+        for job_id in [job_id for job_id in self.ended if job_id not in self.jobs or job_id in self.open]:
+            del self.ended[job_id]
+        self.named = {call.id: self._commits for call in self.calls.values() if call.provider_ref is not None}
+        self.made = {call_id: at for call_id, at in self.made.items() if call_id in self.calls}
+        self.existed.update(self.jobs)
 
     # ------------------------------------------------------------------------------------------ commits
 
@@ -120,6 +147,7 @@ class Checker:
             if values != old:
                 row = JobRow(*values)
                 self.jobs[row.id] = self.open[row.id] = row
+                self.existed.add(row.id)
                 if row.state in TERMINAL:
                     del self.open[row.id]
                 self._job_changed(who, old, row)
@@ -170,6 +198,10 @@ class Checker:
                 row = CallRow(*values)
                 changed = True
                 self.calls[row.id] = row
+                self.job_of[row.id] = row.job_id
+                self.unsettled.pop(row.id, None)
+                if row.due_at is not None:
+                    self.unsettled[row.id] = row.due_at
                 self._call_changed(who, old, row)
         if changed:
             self._count_calls()
@@ -179,11 +211,24 @@ class Checker:
             self.intended[new.id] = self._now()
             self._tell(who, f"{new.id} of {new.job_id}: {new.state}")
             return
-        self._tell(who, f"{new.id} of {new.job_id}: {old.state} > {new.state} {new.provider_ref or ''}")
+        if (old.state, old.provider_ref) != (new.state, new.provider_ref):
+            self._tell(who, f"{new.id} of {new.job_id}: {old.state} > {new.state} {new.provider_ref or ''}")
         if new.provider_ref is not None:
             self.named.setdefault(new.id, self._commits)
+        if new.state in (CallState.SUCCEEDED, CallState.FAILED, CallState.CANCELED):
+            self.made.setdefault(new.id, self._commits)
+        if new.provider_ref is not None and old.provider_ref is None:
+            self._is_its_own(new)
         if old.provider_ref is not None and old.provider_ref != new.provider_ref:
             self.violated(Kind.RULE, f"{new.id} had the ref {old.provider_ref} and now {new.provider_ref}")
+
+    def _is_its_own(self, call: CallRow) -> None:
+        sale = self._book.by_ref(call.provider_ref)
+        if sale is not None and not (sale.is_ours and call.job_id in self.group_of(sale)):
+            self.violated(
+                Kind.WRONG,
+                f"{call.id} of {call.job_id} takes {sale.ref}, which is {sale.job_id or 'a stranger'}'s",
+            )
 
     def _count_calls(self) -> None:
         live: dict[str, int] = {}
@@ -199,10 +244,12 @@ class Checker:
 
     def sold(self, sale: Sale) -> None:
         """Look at what the provider just sold."""
-        if sale.call_id not in self.calls:
+        if sale.call_id not in self.job_of:
             self.violated(Kind.RULE, f"{sale.call_id} was bought without a committed intent")
             return
-        group = self.group_of(sale)
+        group = [job_id for job_id in self.group_of(sale) if job_id in self.jobs]
+        if not group:
+            return  # an older copy of the database, put back since, does not have the job
         earlier = [other for other in self.sales_of(group) if other is not sale]
         open_ = [other for other in earlier if not self._known_failed(other)]
         if len(open_) >= len(group):
@@ -212,12 +259,17 @@ class Checker:
         if len(earlier) >= sum(self.jobs[job_id].max_attempts for job_id in group):
             self.violated(Kind.TWICE, f"{sale.job_id} is bought more often than it may be attempted")
         late_ms = self._now() - self.intended[sale.call_id] - SEND_WITHIN_MS - NET_MS
-        if late_ms > 0 and not self._profile.keyed:
+        if late_ms > 0 and not self._profile.keyed and not self._suspended():
             self.violated(Kind.RULE, f"{sale.call_id} was bought {late_ms} ms after it could still arrive")
+
+    @property
+    def marked(self) -> bool:
+        """Whether what the provider shows names the call."""
+        return self._marked
 
     def group_of(self, sale: Sale) -> list[str]:
         """Return the jobs that may adopt the sale: its own, or all with its input where nothing marks it."""
-        if self._profile.rings or self._profile.keyed:
+        if self._marked or self._profile.keyed:
             return [sale.job_id]
         return [job.id for job in self.jobs.values() if job.prompt == sale.prompt]
 

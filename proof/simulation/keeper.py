@@ -5,8 +5,7 @@ from collections.abc import Callable
 from mediagen.artifacts import repository
 from mediagen.artifacts.model import Artifact, ThumbnailState
 from mediagen.db.engine import Database
-from mediagen.errors import InvalidMedia, Unavailable
-from mediagen.ranges import Resume
+from mediagen.errors import InvalidMedia, StorageFull, Unavailable
 from mediagen.safefetch import Download
 from proof.simulation.book import END
 from proof.simulation.faults import Fault, Faults
@@ -21,10 +20,20 @@ class Files:
     def __init__(self, kernel: Kernel, faults: Faults, choose: Callable[[tuple[int, ...]], int]) -> None:
         self.kept: dict[str, bytes] = {}
         self.waiting: dict[str, bytes] = {}  # fetched and not stored yet, on the workers' own disk
+        self.doubted: dict[str, bytes] = {}  # what looked cut off when it was fetched last
         self._kernel = kernel
         self._faults = faults
         self._choose = choose
         self._down_until = 0
+        self._full_until = 0
+
+    def check_write(self) -> None:
+        """Raise `Unavailable` while it is down or full."""
+        if self._faults.strikes(Fault.DISK_FULL):
+            self._full_until = self._kernel.now + self._choose(_OUTAGES_MS)
+        if self._kernel.now < self._full_until:
+            raise StorageFull("The disk is full")
+        self.check()
 
     def check(self) -> None:
         """Raise `Unavailable` while it is down."""
@@ -44,12 +53,11 @@ class SimKeeper:
 
     async def ingest(self, job_id: str, secret: str, idx: int, download: Download) -> Artifact:
         data = b"".join([chunk async for chunk in download.chunks])
-        if not data.endswith(END):
-            raise InvalidMedia("The output is cut off")
-        return await self._keep(data, job_id, f"{secret}-{idx}.txt", idx)
-
-    async def begun(self, secret: str, idx: int) -> Resume | None:
-        return None
+        key = f"{secret}-{idx}.txt"
+        if not data.endswith(END) and self._files.doubted.get(key) != data:
+            self._files.doubted[key] = data
+            raise InvalidMedia("The output looks cut off; it is fetched once more")
+        return await self._keep(data, job_id, key, idx)
 
     async def resume(self, job_id: str, secret: str, idx: int) -> bool:
         key = f"{secret}-{idx}.txt"
@@ -58,6 +66,9 @@ class SimKeeper:
         await self._keep(self._files.waiting[key], job_id, key, idx)
         self._files.waiting.pop(key, None)
         return True
+
+    async def begun(self, secret: str, idx: int) -> None:
+        """Return that nothing of it is here: here every try fetches all of it."""
 
     async def _keep(self, data: bytes, job_id: str, key: str, idx: int) -> Artifact:
         try:
@@ -78,6 +89,7 @@ class SimKeeper:
             thumbnail=ThumbnailState.NONE,
             placeholder=None,
             created_at=0,
+            doubt=None if data.endswith(END) else "It looks cut off",
         )
         return await self._db.transact(lambda connection: repository.record(connection, artifact))
 
@@ -103,5 +115,5 @@ class SimKeeper:
 
     async def _put(self, key: str, data: bytes) -> None:
         await Pause(self._delay())
-        self._files.check()
+        self._files.check_write()
         self._files.kept[key] = data

@@ -17,7 +17,8 @@ from proof.simulation.database import Store
 from proof.simulation.faults import Fault, Level
 from proof.simulation.invariants import Kind
 from proof.simulation.mutants import applied
-from proof.simulation.world import Result, simulate
+from proof.simulation.result import Result
+from proof.simulation.world import simulate
 
 STRETCH = 100
 """Schedules that a process takes at a time."""
@@ -31,6 +32,7 @@ class Task:
     count: int
     level: Level
     mutant: str | None = None
+    only: frozenset[Fault] | None = None  # no other faults than these
     until_caught: bool = False  # stop at the first violation
 
     @property
@@ -158,7 +160,7 @@ def run_stretch(task: Task) -> Totals:
     try:
         with applied(task.mutant), closing(Store()) as store:
             for seed in task.seeds:
-                totals.add(simulate(seed, store, level=task.level))
+                totals.add(simulate(seed, store, level=task.level, only=task.only))
                 if task.until_caught and totals.violated:
                     break
     finally:
@@ -166,7 +168,7 @@ def run_stretch(task: Task) -> Totals:
     return totals
 
 
-def replay(seed: int, *, level: Level, mutant: str | None) -> Result:
+def replay(seed: int, *, level: Level, mutant: str | None, only: frozenset[Fault] | None = None) -> Result:
     """Run one schedule again and write down all that happens in it."""
     with applied(mutant), closing(Store()) as store:
-        return simulate(seed, store, level=level, traced=True)
+        return simulate(seed, store, level=level, only=only, traced=True)

@@ -1,5 +1,6 @@
 """Worker processes: the product's own worker on virtual time, which also freezes, dies and starts again."""
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,22 +8,29 @@ from functools import partial
 from random import Random
 from typing import Any, cast
 
+import structlog
+
 from mediagen.errors import LeaseLost, MediagenError, Unavailable
-from mediagen.jobs import repository
+from mediagen.jobs import leases
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import Job
-from mediagen.worker import loop, steps
+from mediagen.worker import ledger, loop, steps
 from mediagen.worker.ports import Ports
 from proof.simulation.faults import Fault, Faults
 from proof.simulation.kernel import Host, Kernel, Pause, Task
 
 LEASE_MS = 30_000
+_RECOVER_MS = 15_000
 _RENEW_MS = LEASE_MS // 3
 _WATCH_MS = 1_000
 _POLL_MS = 10_000  # where only the end of another call makes room
 _FREEZES_MS = (500, 6_000, 35_000, 120_000)
+_SUSPENDS_MS = (35_000, 120_000, 600_000)
 _DEATHS = (2, 5, 5, 20)
 _RESTARTS_MS = (100, 2_000, 20_000)
+
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +56,25 @@ class Worker:
     def __init__(self, number: int, around: Surroundings) -> None:
         self._number = number
         self._around = around
-        self._lives = 0
+        self._lives = self._deaths = 0
         self._tasks: list[Task] = []
         self._steps: set[Task] = set()  # those that are steps of jobs, with those that have lost their lease
         self._stopped = False
         self.alive = False
         self._start()
 
-    def _start(self) -> None:
-        if self._stopped:
+    def _start(self, deaths: int = 0) -> None:
+        """Start, unless it was stopped or died once more in the meantime."""
+        if self._stopped or deaths != self._deaths:
             return
-        dead, self._lives = self._lives, self._lives + 1
+        dead = self._lives
+        self._lives += 1
         self.host = Host(name=f"w{self._number}.{self._lives}")
         self._ports = self._around.ports(self.host.name)
         self._shipped = self._ship()
-        self._looking = False
+        self._looking = self._attending = False
         self.alive = True
+        self._recovering = False
         if dead:
             self._around.tell(self.host.name, "starts again")
             if self._around.rng.random() < 0.5:  # on the same machine: it sees at once who died
@@ -122,6 +133,9 @@ class Worker:
             self._shipped._cut_off = True
             self._around.ring(1_000)
             return
+        if self._shipped._unrecovered and not self._recovering:  # the claim noted since when
+            self._recovering = True
+            self._spawn("recovery", self._recover())
         waiting = self._shipped._waiting_suspects(claimed.jobs)
         for job in claimed.jobs:
             self._around.tell(self.name, f"claims {job.id} ({job.state}), epoch {job.lease_epoch}")
@@ -167,6 +181,35 @@ class Worker:
         elif error is not None:
             self._around.crashed(f"{self.name} at {job.id} ({job.state})", error)
 
+    # ------------------------------------------------------------------------------------------ upkeep
+
+    async def _recover(self) -> None:
+        """Learn what was bought before this process started, as the product's worker does."""
+        while self._shipped._unrecovered:
+            for name in sorted(self._shipped._unrecovered):
+                with suppress(MediagenError):
+                    await self._shipped.recover(name)
+            self._around.ring(0)
+            if self._shipped._unrecovered:
+                await Pause(_RECOVER_MS)
+
+    def attend(self) -> None:
+        """End canceled jobs whose provider does not stop, and settle the ledger; once at a time."""
+        if not self._attending:
+            self._attending = True
+            self._spawn("upkeep", self._attend(), self._attended)
+
+    async def _attend(self) -> None:
+        with suppress(Unavailable):
+            await ledger.end_canceled(self._ports)
+        while await ledger.settle_due(self._ports):
+            pass
+
+    def _attended(self, _: Task, error: Exception | None, __: Any) -> None:
+        self._attending = False
+        if error is not None and not isinstance(error, MediagenError):
+            self._around.crashed(f"upkeep in {self.name}", error)
+
     # ------------------------------------------------------------------------------------------ leases
 
     async def _tend(self) -> None:
@@ -194,7 +237,7 @@ class Worker:
 
     async def _rescue(self, name: str) -> None:
         with suppress(Unavailable):
-            await self._ports.db.transact(lambda c: repository.release_all(c, name))
+            await self._ports.db.transact(lambda c: leases.release_all(c, name))
 
     # ------------------------------------------------------------------------------------------ fate
 
@@ -204,15 +247,24 @@ class Worker:
         self.host.frozen_until = self._around.kernel.now + ms
         self._around.tell(self.name, f"freezes for {ms / 1000:g} s")
 
-    def die(self) -> None:
+    def suspend(self) -> int:
+        """Stand still with the whole machine, its monotonic clock, too; return for how long."""
+        ms = self._around.rng.choice(_SUSPENDS_MS)
+        self.host.frozen_until = self._around.kernel.now + ms
+        self._around.tell(self.name, f"is suspended for {ms / 1000:g} s")
+        return ms
+
+    def die(self, *, back_in_ms: int = 0) -> None:
         """End without another word, and start again later."""
+        self._deaths += 1
+        back_in_ms += self._around.rng.choice(_RESTARTS_MS)
+        self._around.kernel.after(back_in_ms, partial(self._start, self._deaths))
         self._around.tell(self.name, "dies")
         self.alive = False
         for task in self._tasks:
             task.kill()
         self._tasks.clear()
         self._steps.clear()
-        self._around.kernel.after(self._around.rng.choice(_RESTARTS_MS), self._start)
 
     def stop(self) -> None:
         """Take nothing new: all jobs have ended. Steps under way go on."""

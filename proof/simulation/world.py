@@ -1,8 +1,7 @@
 """One schedule: builds its world from a seed, lets it run, and says what was violated."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from functools import partial
 from itertools import count
 from random import Random
@@ -11,78 +10,82 @@ from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.retry import Backoff
 from mediagen.jobs.states import JobState
 from mediagen.providers import Registry
-from mediagen.worker.ports import Ports, Timing
-from proof.simulation.audit import Audit
-from proof.simulation.book import START_MS, Book, Sale
+from mediagen.providers.markers import Marker
+from mediagen.worker.ports import Marks, Ports, Timing
+from proof.simulation.audit import Audit, Happened
+from proof.simulation.book import Book
 from proof.simulation.clocks import SimClock
 from proof.simulation.database import SimDatabase, Store
 from proof.simulation.faults import Fault, Faults, Level
-from proof.simulation.invariants import Checker, Kind, Violation, shorten
+from proof.simulation.invariants import Checker, Kind, shorten
 from proof.simulation.keeper import Files, SimKeeper
 from proof.simulation.kernel import Kernel, Task
+from proof.simulation.names import INSTALLATION
+from proof.simulation.names import shorten as shorten_ids
 from proof.simulation.outside import Outside
 from proof.simulation.profiles import PROFILES, Profile
 from proof.simulation.provider import SimProvider, look
+from proof.simulation.result import Result, Traced
+from proof.simulation.rollback import Rollback
 from proof.simulation.seller import Ledgers, Seller
+from proof.simulation.traits import Traits
+from proof.simulation.upkeep import Upkeep
+from proof.simulation.wall import Wall
 from proof.simulation.workers import Surroundings, Worker
 
 JOBS, WORKERS = (1, 1, 2, 3), 3
 TIMEOUT_S = 60.0
-HORIZON_MS = 6 * 3_600_000
-"""Every job ends within this: the faults stop after 10 minutes, but a wall clock may go back twice by an hour."""
+HORIZON_MS = 24 * 3_600_000
+"""Every job ends within this: the faults stop after 10 minutes, but what kills its workers rests for hours."""
 
 MOST_STEPS = 30_000
-_JUMP_MS = 3_600_000
+_LINGER_MS = 130_000
+"""Within it every answer and callback has come that is on its way."""
+
 _POLL_MS = 5_000
 _LULLS_MS = (0, 300, 2_000)
 """Pauses before a look for work: none lets every ring be a claim of one job, long ones claim jobs together."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Traced:
-    """One line of a trace."""
-
-    at: int
-    actor: str
-    action: str
-
-    def __str__(self) -> str:
-        return f"{self.at / 1000:>10.3f} s  {self.actor:<9} {self.action}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What became of one schedule."""
-
-    seed: int
-    profile: str
-    steps: int
-    struck: Mapping[Fault, int]  # how often each fault happened
-    ends: Mapping[str, int]  # how many jobs ended in which state
-    virtual_ms: int
-    sales: int
-    violations: Sequence[Violation]
-    trace: Sequence[Traced] = field(default=(), repr=False)
-
-
 class World:
     """All of one schedule."""
 
-    def __init__(self, seed: int, store: Store, *, level: Level = Level.MIXED, traced: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        store: Store,
+        *,
+        level: Level = Level.MIXED,
+        only: Collection[Fault] | None = None,
+        traced: bool = False,
+    ) -> None:
         self._seed = seed
         self._trace: list[Traced] | None = [] if traced else None
         self._rng = rng = Random(seed)
         self._kernel = Kernel(rng)
-        self._faults = Faults(rng, level, lambda: self._kernel.now)
+        self._faults = Faults(rng, level, lambda: self._kernel.now, only)
         self._faults.told = lambda fault: self._tell("fault", fault.value)
         self._profile = _draw(rng)
-        self._offset_ms = 0
-        self._jumped = False
+        self._traits = Traits.draw(rng, self._faults)
+        self._wall = Wall(
+            kernel=self._kernel,
+            rng=rng,
+            faults=self._faults,
+            traits=self._traits,
+            tell=self._tell,
+            moved=lambda: self._ring(0),
+            over=lambda: self._over,
+        )
+        self._stood_still_ms: Counter[str] = Counter()  # by process
         self._lull_ms = rng.choice(_LULLS_MS)
         self._numbers = count(1)
         self._deadly: dict[str, int] = {}
+        # Whether what the provider shows, or calls back with, names the call.
+        self._marked = self._profile.marks and not self._traits.refuses_markers
+        self._marked &= self._traits.shows_markers or not self._profile.asks
         self._store = store
         self._book = Book()
+        self._changed_at = 0
         self._bell: int | None = None  # when some worker looks for work next
         self._rings = 0
         self._shut_until = 0  # virtual ms
@@ -95,6 +98,8 @@ class World:
             stop=self._stop,
             tell=self._tell,
             lost_an_answer=self._lost_an_answer,
+            suspended=lambda: self._stood_still_ms.total() > 0,
+            marked=self._marked,
         )
         self._build()
 
@@ -106,7 +111,13 @@ class World:
             faults=self._faults,
             profile=self._profile,
             book=self._book,
-            ledgers=Ledgers(job_of=self._job_of, sold=self._sold, ring=self._hook, tell=self._tell),
+            traits=self._traits,
+            ledgers=Ledgers(
+                job_of=self._checker.job_of.get,
+                sold=self._checker.sold,
+                ring=lambda marker, ref: self._outside.hook(marker, ref),
+                tell=self._tell,
+            ),
         )
         self._outside = Outside(
             kernel=self._kernel,
@@ -116,8 +127,9 @@ class World:
             db=self._database("api"),
             ring=self._ring,
             tell=self._tell,
-            wall=self._wall,
+            wall=self._wall.now,
             over=lambda: self._over,
+            existed=lambda job_id: job_id in self._checker.existed,
         )
         policy = GatePolicy(
             creates_per_s=self._rng.choice((1000.0, 1000.0, 1000.0, 1.0)),
@@ -137,6 +149,24 @@ class World:
             tell=self._tell,
         )
         self._workers = [Worker(number, around) for number in range(1, WORKERS + 1)]
+        self._upkeep = Upkeep(
+            kernel=self._kernel,
+            rng=self._rng,
+            checker=self._checker,
+            workers=self._workers,
+            wall=self._wall.now,
+            over=lambda: self._over,
+        )
+        self._rollback = Rollback(
+            kernel=self._kernel,
+            rng=self._rng,
+            faults=self._faults,
+            store=self._store,
+            checker=self._checker,
+            workers=self._workers,
+            tell=self._tell,
+            changed=lambda: self._committed("operator"),
+        )
         self._kernel.interferes = self._interferes
         self._kernel.crashed = self._crashed
 
@@ -144,12 +174,12 @@ class World:
 
     def run(self) -> Result:
         """Let it happen, then audit."""
-        twins = self._profile.name == "unmarked" and self._rng.random() < 0.5
-        if self._profile.name == "unmarked":
-            self._faults.never(Fault.CLOCK_JUMP)  # time is what tells whose a prediction is
+        twins = self._profile.asks and not (self._marked or self._profile.rings)
+        twins = twins and self._rng.random() < 0.5
         self._tell("world", f"seed {self._seed}: {self._profile.name}{', twins' if twins else ''}")
         self._outside.open(2 if twins else self._rng.choice(JOBS), twins=twins)
-        self._kernel.after(self._rng.randrange(60_000), self._jump)
+        self._wall.run()
+        self._rollback.may_come(is_shown=self._profile.asks and self._marked)
         self._kernel.run(until_ms=HORIZON_MS, most_steps=MOST_STEPS)
         self._conclude()
         self._kernel.close()
@@ -176,10 +206,15 @@ class World:
             store=self._store,
             book=self._book,
             profile=self._profile,
-            now=self._kernel.now,
-            jumped=self._jumped,
-            deadly=self._deadly,
-            timeout_ms=int(TIMEOUT_S * 1000),
+            happened=Happened(
+                now=self._kernel.now,
+                jumped=self._wall.jumped,
+                deadly=self._deadly,
+                refused=self._seller.refused,
+                struck=self._faults.struck,
+                timeout_ms=int(TIMEOUT_S * 1000),
+                kept=self._files.kept,
+            ),
         ).run()
 
     def _stop(self) -> None:
@@ -187,12 +222,12 @@ class World:
 
     @property
     def _over(self) -> bool:
-        return self._outside.to_come == 0 and not self._checker.open
+        return self._outside.to_come == 0 and not self._checker.open and not self._checker.unsettled
 
     # ------------------------------------------------------------------------------------------ parts
 
     def _ports(self, name: str) -> Ports:
-        clock, db = self._clock(), self._database(name)
+        clock, db = self._clock(name), self._database(name)
         provider = SimProvider(
             seller=self._seller,
             book=self._book,
@@ -200,6 +235,7 @@ class World:
             faults=self._faults,
             clock=clock,
             delay=self._delay,
+            suspend=partial(self._suspend, name),
         )
         return Ports(
             db=db,
@@ -208,18 +244,33 @@ class World:
             keeper=SimKeeper(self._files, db, self._delay),
             look=look,
             backoff=Backoff(base_s=2.0),
-            timing=Timing(job_timeout_s=TIMEOUT_S, grace_s=30.0),
-            webhook_url=lambda _, call_id: f"sim:{call_id}" if self._profile.rings else None,
+            timing=Timing(job_timeout_s=TIMEOUT_S, grace_s=30.0, queue_s=120.0),
+            marks=Marks(
+                installation=INSTALLATION,
+                address=self._address,
+                heard=self._profile.rings,
+            ),
         )
 
-    def _clock(self) -> SimClock:
-        return SimClock(kernel=self._kernel, rng=self._rng, wall=self._wall, numbers=self._numbers)
+    def _address(self, provider: str, marker: Marker) -> str | None:
+        return f"https://ours.example/hooks/{provider}/token/{marker}" if self._profile.marks else None
+
+    def _clock(self, who: str = "") -> SimClock:
+        return SimClock(
+            kernel=self._kernel,
+            rng=self._rng,
+            wall=self._wall.now,
+            numbers=self._numbers,
+            stood_still_ms=lambda: self._stood_still_ms[who],
+        )
+
+    def _suspend(self, who: str) -> None:
+        for worker in self._workers:
+            if worker.name == who:
+                self._stood_still_ms[who] += worker.suspend()
 
     def _database(self, who: str) -> SimDatabase:
         return SimDatabase(self._store, self._faults, self._delay, self._committed, who)
-
-    def _wall(self) -> int:
-        return START_MS + self._kernel.now + self._offset_ms
 
     def _delay(self) -> int:
         """Return how long a process takes from one step to the next: next to nothing, or unpleasantly long."""
@@ -230,23 +281,35 @@ class World:
     # ------------------------------------------------------------------------------------------ events
 
     def _committed(self, who: str) -> None:
+        self._changed_at = self._kernel.now
         self._checker.committed(who)
         if self._over:
-            for worker in self._workers:
-                worker.stop()
+            self._kernel.after(_LINGER_MS, self._end)
             return
         due_in_ms = self._due_in_ms()
         if due_in_ms is not None:
             self._ring(due_in_ms)
+        self._upkeep.committed()
+
+    def _end(self) -> None:
+        """End the workers when nothing more is to be done, nor was since: what is late has come."""
+        if not self._over or self._kernel.now < self._changed_at + _LINGER_MS:
+            return
+        asleep_ms = max(worker.host.frozen_until for worker in self._workers) - self._kernel.now
+        if asleep_ms > 0:  # it goes on where it was
+            self._kernel.after(asleep_ms + _LINGER_MS, self._end)
+            return
+        for worker in self._workers:
+            worker.stop()
 
     def _due_in_ms(self) -> int | None:
         """Return when a worker may find work; None when there is none."""
-        shut_until = START_MS + self._offset_ms + self._shut_until
+        shut_until = self._wall.now() - self._kernel.now + self._shut_until
         due = [
             max(job.due, shut_until) if job.state == JobState.QUEUED else job.due
             for job in self._checker.open.values()
         ]
-        return max(0, min(due) - self._wall()) if due else None
+        return max(0, min(due) - self._wall.now()) if due else None
 
     def _shut(self, ms: int) -> None:
         """Note that nothing queued can be started for a while, whatever rings; looks at it are spared."""
@@ -263,9 +326,11 @@ class World:
             self._kernel.after(at - self._kernel.now, partial(self._rung, self._rings))
 
     def _rung(self, number: int) -> None:
-        if number != self._rings or self._over:
+        if number != self._rings:
             return
         self._bell = None
+        if self._over:
+            return
         due_in_ms = self._due_in_ms()
         if due_in_ms != 0:  # most looks would find nothing, and they cost more than all else
             if due_in_ms is not None:
@@ -302,50 +367,34 @@ class World:
         if others and self._faults.strikes(Fault.TAKEN_FOR_DEAD):
             self._rng.choice(others).rescue(frozen.name)
 
-    def _jump(self) -> None:
-        if self._over or self._faults.over:
-            return
-        if self._faults.strikes(Fault.CLOCK_JUMP):
-            self._jump_now()
-        self._kernel.after(self._rng.randrange(1, 30_000), self._jump)
-
-    def _jump_now(self) -> None:
-        jump_ms = self._rng.choice((-_JUMP_MS, _JUMP_MS))
-        self._offset_ms += jump_ms
-        self._jumped = True
-        self._tell("clock", f"the wall clock jumps by {jump_ms / 1000:g} s")
-        self._ring(0)
-
     def _lost_an_answer(self, job_id: str) -> None:
         """Strike where it hurts: while a create may still be on its way and its job waits to be looked for."""
+        self._kernel.after(self._rng.randrange(4_000), self._wall.correct)
         in_ms = self._rng.randrange(2_000)
         if self._faults.strikes(Fault.CANCEL):
             self._kernel.after(in_ms, partial(self._outside.cancel, job_id))
         elif self._faults.strikes(Fault.CLOCK_JUMP):
-            self._kernel.after(in_ms, self._jump_now)
-
-    def _hook(self, call_id: str, ref: str) -> None:
-        self._outside.hook(call_id, ref)
-
-    def _sold(self, sale: Sale) -> None:
-        self._checker.sold(sale)
-
-    def _job_of(self, call_id: str) -> str | None:
-        call = self._checker.calls.get(call_id)
-        return call.job_id if call else None
+            self._kernel.after(in_ms, self._wall.jump)
 
     def _crashed(self, where: str, error: Exception) -> None:
         self._checker.violated(Kind.CRASH, f"{where}: {shorten(error)}")
 
     def _tell(self, actor: str, action: str) -> None:
         if self._trace is not None:
-            self._trace.append(Traced(at=self._kernel.now, actor=actor, action=action))
+            self._trace.append(Traced(at=self._kernel.now, actor=actor, action=shorten_ids(action)))
 
 
 def _draw(rng: Random) -> Profile:
     return rng.choices(PROFILES, [profile.share for profile in PROFILES])[0]
 
 
-def simulate(seed: int, store: Store, *, level: Level = Level.MIXED, traced: bool = False) -> Result:
+def simulate(
+    seed: int,
+    store: Store,
+    *,
+    level: Level = Level.MIXED,
+    only: Collection[Fault] | None = None,
+    traced: bool = False,
+) -> Result:
     """Run the schedule of a seed."""
-    return World(seed, store, level=level, traced=traced).run()
+    return World(seed, store, level=level, only=only, traced=traced).run()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proof.simulation import regressions
+from proof.simulation import parts, regressions
 from proof.simulation.__main__ import main
 from proof.simulation.database import Store
 from proof.simulation.faults import Fault, Level
@@ -25,12 +25,6 @@ from proof.simulation.world import simulate
 REGRESSIONS = regressions.load()
 SCHEDULES = 300
 SOON = 1_000
-BROKE_ONCE = {
-    331_717: "a late worker goes on spooling what another one has stored and removed",
-    552_392: "a late worker sends a call that another one is about to send, and then does not",
-    725_040: "a late worker adopts by its likeness what another call bought, for one that was given up",
-}
-"""Schedules that broke a promise of the product itself, once in several hundred thousand, and what they found."""
 RARE = {"one-look", "impatient"}
 """Bugs that only many hundreds of schedules notice: `python -m proof.simulation --mutant all` has all of them."""
 
@@ -70,24 +64,78 @@ def test_without_faults_every_job_succeeds(store: Store) -> None:
 def test_a_seeded_bug_is_noticed_soon(mutant: str) -> None:
     """By the schedule that was kept, and soon after it when other code made other schedules of the seeds."""
     one = REGRESSIONS[mutant]
-    bug = Task(first=one.seed, count=SOON, level=one.level, mutant=mutant, until_caught=True)
+    faults = MUTANTS[mutant].faults
+    bug = Task(first=one.seed, count=SOON, level=one.level, mutant=mutant, only=faults, until_caught=True)
     noticed = run(bug, processes=1).violated[0].violations[0]
     assert noticed.kind is not Kind.CRASH or "IntegrityError" in noticed.what  # the database's last net
 
 
 @pytest.mark.parametrize("one", REGRESSIONS.values(), ids=lambda one: one.mutant)
 def test_what_was_noticed_once_is_mended(one: Regression, store: Store) -> None:
-    assert simulate(one.seed, store, level=one.level).violations == ()
-
-
-@pytest.mark.parametrize("seed", BROKE_ONCE, ids=BROKE_ONCE.get)
-def test_what_broke_a_promise_once_is_mended(seed: int, store: Store) -> None:
-    assert simulate(seed, store, level=Level.MIXED).violations == ()
+    faults = MUTANTS[one.mutant].faults
+    assert simulate(one.seed, store, level=one.level, only=faults).violations == ()
 
 
 def test_every_seeded_bug_has_a_schedule_and_together_they_break_every_promise() -> None:
     assert set(REGRESSIONS) == set(MUTANTS)
     assert {one.kind for one in REGRESSIONS.values()} == set(Kind)
+
+
+def test_only_the_faults_that_are_named_happen(store: Store) -> None:
+    only = frozenset({Fault.POST_LOST, Fault.SELLER_CLOCK})
+    struck = [set(simulate(seed, store, only=only).struck) for seed in range(40)]
+    assert set().union(*struck) == only
+
+
+# ---------------------------------------------------------------------------------------------- parts
+
+
+def run_parts(folder: Path) -> Totals:
+    """Run 5 schedules in parts of 2."""
+    task = Task(first=0, count=5, level=Level.MIXED)
+    return parts.run_parts(task, folder, processes=1, most_s=60, moves=lambda _: None, size=2)
+
+
+def test_parts_that_are_there_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "commit", lambda: "1234")
+    whole = run_parts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "000000000-2.json",
+        "000000002-2.json",
+        "000000004-1.json",
+    ]
+    monkeypatch.setattr(parts, "run", None)
+    assert run_parts(tmp_path).figures == whole.figures
+    assert whole.schedules == 5
+
+
+@pytest.mark.parametrize("head", ["5678", "1234+"], ids=["of another commit", "of changed files"])
+def test_parts_of_other_code_are_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setattr(parts, "commit", lambda: "1234")
+    run_parts(tmp_path)
+    begun: list[int] = []
+
+    def begin(task: Task, **_: object) -> Totals:
+        begun.append(task.first)
+        return Totals()
+
+    monkeypatch.setattr(parts, "commit", lambda: head)
+    monkeypatch.setattr(parts, "run", begin)
+    run_parts(tmp_path)
+    assert begun == [0, 2, 4]
+
+
+def test_a_part_keeps_what_was_violated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "commit", lambda: "1234")
+    with applied("retry-unknown"):
+        task = Task(first=0, count=50, level=Level.HEAVY)
+        first, again = (
+            parts.run_parts(task, tmp_path, processes=1, most_s=60, moves=lambda _: None) for _ in range(2)
+        )
+    assert first.violated
+    assert again.figures == first.figures
 
 
 # ---------------------------------------------------------------------------------------------- replay
