@@ -167,6 +167,7 @@ class Search:
             if entry.prediction is not None and not shown.on(entry, self.call)
         ]
         alike = [prediction for prediction, likeness in open_ if likeness is Likeness.EQUAL]
+        alike.sort(key=lambda each: each.created_at_ms or 0)
         unclear = [prediction.ref for prediction, likeness in open_ if likeness is Likeness.UNCLEAR]
         return Findings(
             ours=min(self._ours.values(), key=_worth, default=None),

@@ -191,7 +191,7 @@ def _look_later(
     if age_ms > most_s * 1000:
         _give_up(connection, record, seen)
         return
-    pause_ms = min(_MOST_MS, max(_LEAST_MS, age_ms // 10))
+    pause_ms = min(_MOST_MS, max(_LEAST_MS, abs(age_ms) // 10))
     spending.look_later(connection, record, now + pause_ms, seen or record.seen)
 
 

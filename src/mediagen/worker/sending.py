@@ -18,6 +18,7 @@ from mediagen.providers.base import (
     Outcome,
     Output,
     Prediction,
+    PredictionStatus,
     Provider,
     Rejected,
     Unknown,
@@ -131,18 +132,21 @@ async def _classify(
         case Accepted(prediction=prediction):
             return await accepted(ports, provider, job, record, prediction)
         case Rejected():
-            await insist(ports, lambda c: _rejected(c, ports, job, record, outcome))
+            await insist(ports, lambda c: _rejected(c, ports, provider, job, record, outcome))
         case Unknown(message=message):
             await insist(ports, lambda c: without_answer(c, ports, provider, job, message))
     return None
 
 
-def _rejected(connection: Connection, ports: Ports, job: Job, record: CallRecord, outcome: Rejected) -> None:
+def _rejected(
+    connection: Connection, ports: Ports, provider: Provider, job: Job, record: CallRecord, outcome: Rejected
+) -> None:
     try:
         with dialect.savepoint(connection):
             endings.reject(connection, ports, job, record, outcome)
     except LeaseLost:
-        if not _is_over(connection, job):
+        # With a key others may have sent it, too: that one was refused says nothing of those.
+        if provider.capabilities.dedupe is Dedupe.KEY or not _is_over(connection, job):
             raise
         calls.settle(connection, record.id, CallState.REJECTED, error=outcome.message)
 
@@ -151,7 +155,8 @@ async def accepted(
     ports: Ports, provider: Provider, job: Job, record: CallRecord, prediction: Prediction
 ) -> Next | None:
     """Write that the call is bought. What a synchronous provider made is kept before the state says so."""
-    if provider.capabilities.synchronous and prediction.outputs:
+    whole = prediction.status is PredictionStatus.SUCCEEDED
+    if provider.capabilities.synchronous and whole and prediction.outputs:
         prediction = await _spool(ports, provider, record, prediction)
 
     def write(connection: Connection) -> JobState | None:

@@ -130,10 +130,11 @@ async def _is_over(
     ports: Ports, provider: Provider, job: Job, record: CallRecord, error: MediagenError
 ) -> bool:
     """Tell whether the output can't be had any more."""
+    tries = job.tries + 1
     if isinstance(error, PredictionGone):
         call = call_of(ports, provider, job, record)
-        return error.sure or await gone_for_good(ports, provider, job, record, call)
-    tries = job.tries + 1
+        if error.sure or await gone_for_good(ports, provider, job, record, call):
+            return True
     if provider.capabilities.synchronous:  # it lies here, and will not change
         return tries >= EMPTY_TRIES
     made_at = record.finished_at or record.created_at
