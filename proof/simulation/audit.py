@@ -232,7 +232,7 @@ class Audit:
         if job.state == JobState.CANCELED:
             if (
                 holder is not None
-                and self._checker.made.get(holder.id, math.inf) < self._checker.ended[job.id]
+                and self._checker.made.get(holder.id, math.inf) <= self._checker.ended[job.id]
             ):
                 self._checker.violated(Kind.LOST, f"{job.id} was canceled although {sale.ref} had succeeded")
         elif not self._explained(job, sale, holder):
