@@ -9,7 +9,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,14 @@ def _keep(path: Path, head: str, piece: Task, totals: Totals) -> None:
 
 
 def _plain(totals: Totals) -> dict[str, Any]:
-    violated = [{**asdict(replace(result, trace=())), "struck": {}} for result in totals.violated]
+    violated = [_plain_result(result) for result in totals.violated]
     struck = {fault.name: times for fault, times in totals.struck.items()}
     return {**totals.__dict__, "struck": struck, "violated": violated}
+
+
+def _plain_result(result: Result) -> dict[str, Any]:
+    violations = [each.__dict__ for each in result.violations]
+    return {**result.__dict__, "violations": violations, "struck": {}, "trace": []}
 
 
 def _totals(said: dict[str, Any]) -> Totals:
