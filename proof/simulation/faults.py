@@ -130,7 +130,7 @@ RATES: dict[Fault, tuple[float, int]] = {
     Fault.OWN_CLOCK_WRONG: (0.2, 1),
     Fault.MISTAKEN_404: (0.1, 3),
     Fault.ANSWER_OF_ANOTHER: (0.1, 3),
-    Fault.CANCEL_IGNORED: (0.3, 3),
+    Fault.CANCEL_IGNORED: (0.8, 4),
     Fault.CANCEL_404: (0.3, 2),
     Fault.LIST_UNREADABLE_ENTRY: (0.2, 2),
     Fault.LIST_FOREIGN: (0.3, 4),

@@ -23,7 +23,7 @@ from proof.simulation.runs import Task, Totals, run
 from proof.simulation.world import simulate
 
 REGRESSIONS = regressions.load()
-SCHEDULES = 300
+SCHEDULES = 600
 SOON = 1_000
 RARE = {"one-look", "impatient"}
 """Bugs that only many hundreds of schedules notice: `python -m proof.simulation --mutant all` has all of them."""
