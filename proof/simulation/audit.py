@@ -118,7 +118,7 @@ class Audit:
             self._checker.violated(Kind.STUCK, f"{job.id} is still {job.state}")
             return
         kept = self._count("artifacts", job)
-        if kept != job.output_count:
+        if kept < job.output_count or (job.state == JobState.SUCCEEDED and kept > job.output_count):
             self._checker.violated(Kind.LOST, f"{job.id} has {kept} artifacts of {job.output_count}")
         if job.webhook_url and self._count("webhook_outbox", job) != 1:
             self._checker.violated(Kind.LOST, f"{job.id} ended without its webhook")
@@ -244,6 +244,7 @@ class Audit:
         """What was made before a bad end is kept, if the job ended by it and its output can be had."""
         last = max((call.seq for call in self._checker.calls.values() if call.job_id == job.id), default=0)
         told = self._checker.made.get(holder.id, math.inf) <= self._checker.ended[job.id]
+        told &= job.error_code != "expired"  # that ended it while it waited to be tried again
         had = not self._profile.synchronous  # there the only copy is the answer's
         had &= sale.empty_until == -math.inf  # what shows no output when it has ended is not asked again
         had &= sale.output not in (OutputFate.GONE, OutputFate.BAD) and sale.forgotten == math.inf
