@@ -22,6 +22,7 @@ DOUBTS = frozenset(
         Fault.LIST_UNREADABLE_ENTRY,
         Fault.LIST_FOREIGN,
         Fault.LIST_CUT,
+        Fault.MARKER_NOT_SHOWN,  # what is like a call that carries a marker is not taken for it
     }
 )
 """What can stand against a conclusion: without any of them no outcome stays unknown where a list can be read."""
