@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mediagen.jobs.states import TERMINAL, CallState, JobState
 from mediagen.providers.base import PredictionStatus
-from proof.simulation.book import Book, OutputFate, Sale
+from proof.simulation.book import Book, Fate, OutputFate, Sale
 from proof.simulation.database import Store
 from proof.simulation.faults import Fault
 from proof.simulation.invariants import CallRow, Checker, JobRow, Kind
@@ -245,7 +245,8 @@ class Audit:
         """What was made before a bad end is kept, if the job ended by it and its output can be had."""
         last = max((call.seq for call in self._checker.calls.values() if call.job_id == job.id), default=0)
         told = self._checker.made.get(holder.id, math.inf) <= self._checker.ended[job.id]
-        told &= job.error_code != "expired"  # that ended it while it waited to be tried again
+        # What hiccuped is tried again, and the job may end while it waits for that.
+        told &= sale.fate is not Fate.HICCUPS or job.error_code == "prediction_failed"
         had = not self._profile.synchronous  # there the only copy is the answer's
         had &= sale.empty_until == -math.inf  # what shows no output when it has ended is not asked again
         had &= sale.output not in (OutputFate.GONE, OutputFate.BAD) and sale.forgotten == math.inf
