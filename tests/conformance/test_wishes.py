@@ -316,3 +316,10 @@ async def test_expiring_takes_no_more_than_its_limit(desk: Desk) -> None:
     await desk.run(repository.insert_many, [desk.new(expiry_s=1) for _ in range(5)])
     desk.clock.advance(2)
     assert [await desk.run(wishes.expire, limit=3) for _ in range(3)] == [3, 2, 0]
+
+
+async def test_a_job_that_something_was_bought_for_late_does_not_expire(desk: Desk) -> None:
+    job = await desk.add(expiry_s=60)
+    await desk.run(calls.recover, job, "call-9", "ref-9")
+    desk.clock.advance(61)
+    assert await desk.run(wishes.expire) == 0

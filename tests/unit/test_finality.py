@@ -16,6 +16,7 @@ from mediagen.providers.base import (
     RejectReason,
     Unknown,
 )
+from mediagen.worker import steps
 from tests.fakes.scripted import PNG, ScriptedProvider
 from tests.unit.conftest import Engine
 
@@ -366,3 +367,27 @@ async def test_what_a_synchronous_provider_made_in_part_is_kept(engine: Engine) 
     await engine.work_for(2)
     detail = await engine.look(job_id)
     assert (detail.job.state, detail.job.error_message, len(detail.artifacts)) == (JobState.FAILED, "OOM", 1)
+
+
+async def test_a_job_whose_outputs_are_all_here_succeeds_although_its_prediction_is_gone(
+    engine: Engine,
+) -> None:
+    job_id = await engine.submit()
+    await engine.work()
+    engine.provider.end()
+    engine.clock.advance(10)
+    [job] = await engine.claim("dying")
+    kept = engine.artifacts.ingest
+
+    async def die_afterwards(*given):  # type: ignore[no-untyped-def]
+        await kept(*given)
+        raise KeyboardInterrupt
+
+    engine.artifacts.ingest = die_afterwards  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        await steps.run(engine.ports, job)
+    engine.artifacts.ingest = kept  # type: ignore[method-assign]
+    engine.provider.failing.extend([PredictionGone("410", sure=True)] * 9)
+    await engine.work_for(40)
+    job = (await engine.look(job_id)).job
+    assert (job.state, job.output_count) == (JobState.SUCCEEDED, 1)

@@ -215,8 +215,22 @@ async def test_the_search_goes_back_to_the_time_of_the_call_by_the_providers_clo
     kept = await lost(replicate, fake, call)
     for i in range(5):
         await bought(replicate, a_call(f"new {i}"))
-    assert await found(replicate, replace(call, created_at_ms=0)) == {"ours": kept.id}
+    assert await found(replicate, call) == {"ours": kept.id}
     assert fake.asked[LIST] == 4  # 3 pages of now, and one that reaches into the past
+
+
+async def test_where_a_clock_was_set_since_the_call_the_search_goes_to_the_end(
+    fake: FakeReplicate, replicate: ReplicateProvider
+) -> None:
+    fake.page_size = 2
+    call = a_call(hook=True)
+    for i in range(4):
+        (await lost(replicate, fake, a_call(f"old {i}"))).created_ms -= 3_600_000
+    kept = await lost(replicate, fake, call)
+    assert await found(replicate, replace(call, created_at_ms=call.created_at_ms - 20_000)) == {
+        "ours": kept.id
+    }
+    assert fake.asked[LIST] == 3
 
 
 async def test_without_the_providers_clock_the_search_goes_to_the_end(
@@ -276,9 +290,9 @@ async def test_a_list_that_goes_on_nowhere_is_not_whole(following: Any) -> None:
 async def test_a_list_without_end_is_not_whole_and_no_absence(cursor: str, why: str, pages: int) -> None:
     asked = 0
 
-    async def endless(_request: web.Request) -> web.Response:
+    async def endless(request: web.Request) -> web.Response:
         nonlocal asked
-        asked += 1
+        asked += request.path.endswith("/predictions")
         following = f"/v1/predictions?cursor={cursor.format(n=asked)}"
         return web.json_response({"results": [], "next": following})
 

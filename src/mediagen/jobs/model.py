@@ -65,7 +65,7 @@ class Job:
     expires_at: int  # given up then, if it still waits
     progress: float | None  # 0..1; None when unknown
     note: str  # what happens now, in words
-    output_count: int
+    output_count: int  # outputs that are kept; while they are being stored, those that there are
     error_code: str | None
     error_message: str | None
     created_at: int

@@ -7,7 +7,15 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.prepared import Prepared
-from mediagen.db.tables import artifacts, idempotency_keys, job_events, jobs, trash, webhook_outbox
+from mediagen.db.tables import (
+    artifacts,
+    idempotency_keys,
+    job_events,
+    jobs,
+    provider_calls,
+    trash,
+    webhook_outbox,
+)
 from mediagen.jobs import calls, events, spending
 from mediagen.jobs.leases import take_over
 from mediagen.jobs.model import EventType, Job, Lease
@@ -126,10 +134,19 @@ def delete_finished(connection: Connection, job_id: str) -> bool:
 
 
 def expire(connection: Connection, limit: int = 100) -> int:
-    """Fail queued jobs whose time is over and that nobody holds; return how many."""
+    """Fail queued jobs whose time is over and that nobody holds; return how many.
+
+    One for which something was bought that came to light late goes on with that.
+    """
+    bought = select(provider_calls.c.id).where(
+        provider_calls.c.job_id == jobs.c.id,
+        provider_calls.c.state == CallState.ORPHAN.value,
+        provider_calls.c.finished_at.is_(None),
+    )
     overdue = (
         select(jobs.c.id)
         .where(jobs.c.state == JobState.QUEUED.value, jobs.c.expires_at <= now_ms(connection))
+        .where(~bought.exists())
         .limit(limit)
     )
     seized = [seize(connection, job_id, _OWNER) for job_id in connection.execute(overdue).scalars().all()]

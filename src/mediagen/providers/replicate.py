@@ -55,6 +55,7 @@ SKEW_MS = 60_000  # how far the provider's clock may differ from the database's
 FOLLOW_PAGES = 10  # of 100 predictions each
 FIND_PAGES = 100
 SOLD_PAGES = 2_000
+CLOCKS_AGREE_MS = 10_000  # about how long ago a call was sent: answers tell the time to the second
 LOOKED_AT = 20  # entries of a list that show too little, looked at by themselves in one search
 CLOCK_TIMEOUT_S = 3.0
 CLOCK_RETRY_S = 5.0  # after a failure
@@ -287,8 +288,7 @@ class ReplicateProvider(Provider):
         """Search the list back to the time of the call; searches that come together share one."""
         target = target_of(call.model)
         search = Search(call, target.may_be) if target else Search(call)
-        since_ms = search.window.from_ms if search.window else None
-        why = await self._list.search(search.weigh, since_ms, FIND_PAGES)
+        why = await self._list.search(search.weigh, await self._back_to(call), FIND_PAGES)
         for ref in search.unclear(self._list.shown)[:LOOKED_AT]:
             if (entry := await self._look_at(ref)) is not None:
                 search.weigh_again(entry)
@@ -311,9 +311,19 @@ class ReplicateProvider(Provider):
                 found.append(entry)
             return bool(found)
 
-        window = Window.of(call)
-        why = await self._list.search(see, window.from_ms if window else None, FIND_PAGES)
+        why = await self._list.search(see, await self._back_to(call), FIND_PAGES)
         return True if found else None if why else False
+
+    async def _back_to(self, call: Call) -> int | None:
+        """Return back to when the list must be read for a call; None: to its end.
+
+        Where a clock was set since the call was sent, the list is not in the order of its times any more.
+        """
+        window, theirs = Window.of(call), await self.now_ms()
+        if window is None or call.asked_at_ms is None or theirs is None:
+            return None
+        ours = self.context.clock.now_ms() - call.created_at_ms
+        return window.from_ms if abs(theirs - call.asked_at_ms - ours) <= CLOCKS_AGREE_MS else None
 
     async def sold(self, since_ms: int) -> Sold:
         predictions: list[Prediction] = []

@@ -245,6 +245,7 @@ def _to_storing(
         data={"outputs": len(prediction.outputs)},
         tries=0,
         note=note,
+        output_count=len(prediction.outputs),  # of those to be kept; at the end of those that are
         output=prediction.document,
         **changes,
     )

@@ -6,6 +6,7 @@ its provider has it no longer, and after several tries.
 
 from dataclasses import replace
 
+from mediagen.artifacts import repository as artifact_rows
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import (
     FetchError,
@@ -143,11 +144,19 @@ async def _is_over(
 
 
 def _give_up(connection: Connection, job: Job, record: CallRecord, error: MediagenError) -> None:
-    if record.state is CallState.SUCCEEDED:
-        message = f"It was made and paid for, but its output could not be kept: {error}"
-        endings.fail(connection, job, _code(error), message)
+    kept = len(artifact_rows.of_jobs(connection, [job.id]).get(job.id, ()))
+    if 0 < kept == job.output_count:  # all are here: a worker died before it could write so
+        _kept(connection, job, record, kept)
+    elif record.state is CallState.SUCCEEDED:
+        what = (
+            "its output"
+            if job.output_count < 2
+            else f"{job.output_count - kept} of its {job.output_count} outputs"
+        )
+        message = f"It was made and paid for, but {what} could not be kept: {error}"
+        endings.fail(connection, job, _code(error), message, output_count=kept)
     else:
-        _end_as_it_was(connection, job, 0)
+        _end_as_it_was(connection, job, kept)
 
 
 def _try_again(
