@@ -217,7 +217,7 @@ class Audit:
             self._checker.violated(Kind.LEDGER, f"{sale.ref} of {sale.call_id} is not in our ledger")
         status = sale.status(self._now)
         if status is PredictionStatus.RUNNING and holder is not None and self._now < sale.forgotten:
-            if not self._explained(job, sale, holder):
+            if not self._happened.jumped and not self._explained(job, sale, holder):
                 self._checker.violated(Kind.LEDGER, f"{sale.ref} of {job.id} runs on, and nobody stops it")
         elif status is PredictionStatus.SUCCEEDED:
             self._succeeded(sale, job, holder)
@@ -250,6 +250,7 @@ class Audit:
         had = not self._profile.synchronous  # there the only copy is the answer's
         had &= sale.empty_until == -math.inf  # what shows no output when it has ended is not asked again
         had &= sale.output not in (OutputFate.GONE, OutputFate.BAD) and sale.forgotten == math.inf
+        had &= not self._happened.jumped  # it is given up by time
         if told and had and holder.seq == last and job.state != JobState.SUCCEEDED and not job.output_count:
             self._checker.violated(Kind.LOST, f"what was made of {sale.ref} before its end was dropped")
 

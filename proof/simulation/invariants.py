@@ -10,7 +10,7 @@ from mediagen.jobs.states import LIVE_CALLS, TERMINAL, CallState, JobState
 from mediagen.providers.base import PredictionStatus
 from proof.simulation.book import Book, Fate, Sale
 from proof.simulation.database import Store
-from proof.simulation.names import shorten as shorten_ids
+from proof.simulation.names import shorten_ids
 from proof.simulation.profiles import Profile
 from proof.simulation.seller import NET_MS
 

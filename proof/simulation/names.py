@@ -17,6 +17,6 @@ def call_id(number: int) -> str:
     return f"{number:08x}-0000-7000-8000-000000000000"
 
 
-def shorten(text: str) -> str:
+def shorten_ids(text: str) -> str:
     """Return the text with `job-3` in place of a long id."""
     return _SHORT.sub(lambda found: f"{_WHAT[found[2]]}-{int(found[1], 16)}", text)

@@ -3,7 +3,7 @@
 Each does what the API's own code does, in the same transaction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -41,6 +41,7 @@ class Outside:
     tell: Callable[[str, str], None]
     wall: Callable[[], int]
     over: Callable[[], bool]
+    unrecovered: Callable[[], Collection[str]]  # providers of which no worker knows yet what they sold
     existed: Callable[[str], bool]  # whether there ever was such a job
     host: Host = field(default_factory=lambda: Host(name="api"))
     to_come: int = 0  # jobs that are not submitted yet
@@ -154,6 +155,7 @@ class Outside:
 
     async def _expire(self) -> None:
         try:
-            await self.db.transact(wishes.expire)
+            unrecovered = self.unrecovered()
+            await self.db.transact(lambda c: wishes.expire(c, but=unrecovered))
         except Unavailable:
             return

@@ -264,8 +264,4 @@ def contradicts(call: Call, entry: Entry) -> bool:
         return entry.marker.call != call.id.lower()
     if entry.webhook is not None:
         return entry.webhook != call.webhook_url
-    return (
-        entry.prediction is not None
-        and not entry.removed
-        and compare(call.input, entry.input) is Likeness.OTHER
-    )
+    return entry.removed or compare(call.input, entry.input) is Likeness.OTHER

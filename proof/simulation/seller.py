@@ -140,7 +140,12 @@ class Seller:
 
     def _mistaken(self, call: Call, sale: Sale) -> Sale:
         """Return whom the answer is about."""
-        if self._profile.synchronous or not self._faults.strikes(Fault.ANSWER_OF_ANOTHER):
+        # With a key the answer names the key, and is checked by the provider's own class.
+        if (
+            self._profile.synchronous
+            or self._profile.keyed
+            or not self._faults.strikes(Fault.ANSWER_OF_ANOTHER)
+        ):
             return sale
         others = [
             other

@@ -104,6 +104,11 @@ class Worker:
         return self.alive and not self._looking and self.host.frozen_until <= self._around.kernel.now
 
     @property
+    def recovered(self) -> bool:
+        """Whether it knows what was sold before it started."""
+        return self.alive and not self._shipped.unrecovered
+
+    @property
     def _synchronous(self) -> bool:
         return any(provider.capabilities.synchronous for provider in self._ports.providers)
 
@@ -133,7 +138,7 @@ class Worker:
             self._shipped._cut_off = True
             self._around.ring(1_000)
             return
-        if self._shipped._unrecovered and not self._recovering:  # the claim noted since when
+        if self._shipped.unrecovered and not self._recovering:  # the claim noted since when
             self._recovering = True
             self._spawn("recovery", self._recover())
         waiting = self._shipped._waiting_suspects(claimed.jobs)
@@ -185,12 +190,12 @@ class Worker:
 
     async def _recover(self) -> None:
         """Learn what was bought before this process started, as the product's worker does."""
-        while self._shipped._unrecovered:
-            for name in sorted(self._shipped._unrecovered):
+        while self._shipped.unrecovered:
+            for name in sorted(self._shipped.unrecovered):
                 with suppress(MediagenError):
                     await self._shipped.recover(name)
             self._around.ring(0)
-            if self._shipped._unrecovered:
+            if self._shipped.unrecovered:
                 await Pause(_RECOVER_MS)
 
     def attend(self) -> None:

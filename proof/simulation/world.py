@@ -20,8 +20,7 @@ from proof.simulation.faults import Fault, Faults, Level
 from proof.simulation.invariants import Checker, Kind, shorten
 from proof.simulation.keeper import Files, SimKeeper
 from proof.simulation.kernel import Kernel, Task
-from proof.simulation.names import INSTALLATION
-from proof.simulation.names import shorten as shorten_ids
+from proof.simulation.names import INSTALLATION, shorten_ids
 from proof.simulation.outside import Outside
 from proof.simulation.profiles import PROFILES, Profile
 from proof.simulation.provider import SimProvider, look
@@ -129,6 +128,7 @@ class World:
             tell=self._tell,
             wall=self._wall.now,
             over=lambda: self._over,
+            unrecovered=lambda: () if any(worker.recovered for worker in self._workers) else ("sim",),
             existed=lambda job_id: job_id in self._checker.existed,
         )
         policy = GatePolicy(

@@ -26,6 +26,7 @@ async def replicate(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeReplic
     async with FakeReplicate() as fake:
         monkeypatch.setenv("REPLICATE_API_TOKEN", fake.token)
         monkeypatch.setenv("REPLICATE_API_BASE_URL", fake.url)
+        monkeypatch.setenv("REPLICATE_RETENTION", "1")  # what can not be fetched is tried for so long
         yield fake
 
 

@@ -58,6 +58,7 @@ class HostileProvider(FakeReplicate):
             "RETRY_BACKOFF_BASE": "0",
             "RECONCILE_GRACE": "0.2",
             "MAX_RETRIES": "0",
+            "REPLICATE_RETENTION": "1",  # what can't be fetched is tried for so long, not for an hour
         }
 
 

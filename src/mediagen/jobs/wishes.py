@@ -1,6 +1,6 @@
 """SQL on what happens to jobs from outside a step: cancel, a doorbell, delete, and the passing of time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -133,10 +133,11 @@ def delete_finished(connection: Connection, job_id: str) -> bool:
     return True
 
 
-def expire(connection: Connection, limit: int = 100) -> int:
+def expire(connection: Connection, limit: int = 100, *, but: Collection[str] = ()) -> int:
     """Fail queued jobs whose time is over and that nobody holds; return how many.
 
-    One for which something was bought that came to light late goes on with that.
+    One for which something was bought that came to light late goes on with that. Those of the providers `but` are
+    left alone: what was bought for them is still being asked.
     """
     bought = select(provider_calls.c.id).where(
         provider_calls.c.job_id == jobs.c.id,
@@ -146,7 +147,7 @@ def expire(connection: Connection, limit: int = 100) -> int:
     overdue = (
         select(jobs.c.id)
         .where(jobs.c.state == JobState.QUEUED.value, jobs.c.expires_at <= now_ms(connection))
-        .where(~bought.exists())
+        .where(~bought.exists(), jobs.c.provider.not_in(but))
         .limit(limit)
     )
     seized = [seize(connection, job_id, _OWNER) for job_id in connection.execute(overdue).scalars().all()]

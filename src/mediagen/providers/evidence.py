@@ -62,6 +62,10 @@ class Window:
             return None
         return cls(from_ms=call.asked_at_ms - BEFORE_MS, to_ms=call.asked_at_ms + AFTER_MS)
 
+    def holds(self, made_ms: int) -> bool:
+        """Tell whether a call of that time can be the one."""
+        return self.from_ms <= made_ms <= self.to_ms
+
 
 class Shown:
     """Which entries show markers, learned from all that carry one.
@@ -143,7 +147,7 @@ class Search:
     def _in_time(self, entry: Entry) -> bool:
         if self.window is None or entry.made_ms is None:
             return True
-        return self.window.from_ms <= entry.made_ms <= self.window.to_ms
+        return self.window.holds(entry.made_ms)
 
     def _is_anothers(self, entry: Entry) -> bool:
         """Tell whether the entry shows an address at another host, and none that is ours cut off."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from mediagen.providers.answers import Answer
 from mediagen.providers.base import Call, Prediction, RejectReason
-from mediagen.providers.evidence import Entry, host_of
+from mediagen.providers.evidence import Entry, Window, host_of
 from mediagen.providers.likeness import Likeness, compare
 from mediagen.providers.predictions import is_moderation
 from mediagen.providers.replicate_models import Target
@@ -31,7 +31,15 @@ def against(call: Call, target: Target, entry: Entry) -> str:
         return "" if is_ours else f"it rings for the call {marker}"
     if (host := host_of(entry.webhook)) is not None:
         return f"it rings at {host}"
-    if not entry.removed and compare(call.input, entry.input) is Likeness.OTHER:
+    if entry.removed:
+        return "its data is removed already"
+    if (
+        (window := Window.of(call)) is not None
+        and entry.made_ms is not None
+        and not window.holds(entry.made_ms)
+    ):
+        return "it was made at another time"
+    if compare(call.input, entry.input) is Likeness.OTHER:
         return "its prompt is another one"
     if not entry.input and target.is_other_name(entry) and target.is_other_version(entry):
         return f"its model is {entry.model}, version {entry.version}"

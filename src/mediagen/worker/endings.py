@@ -288,12 +288,16 @@ def _failed(
     calls.settle(connection, record.id, CallState.FAILED, error=message, cost_micros=prediction.cost_micros)
     if cancel_wished(connection, job.id):
         return _end_canceled(connection, job, prediction)
-    if prediction.retryable and job.attempt < job.max_attempts:
+    late = calls.earlier(connection, job.id).late
+    if late is not None or (prediction.retryable and job.attempt < job.max_attempts):
         return _again_or_fail(connection, ports, job, code, message)
     return _end_badly(connection, job, prediction, code, message)
 
 
 def _again_or_fail(connection: Connection, ports: Ports, job: Job, code: str, message: str) -> JobState:
+    if calls.earlier(connection, job.id).late is not None:  # it goes on with what was bought for it before
+        back_to_queue(connection, job, 0, reason=message, tries=0)
+        return JobState.QUEUED
     if job.attempt >= job.max_attempts:
         fail(connection, job, code, message)
         return JobState.FAILED

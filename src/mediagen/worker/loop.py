@@ -61,7 +61,7 @@ class Worker:
         self._wait = wait
         self._ring = ring
         self._running: dict[str, tuple[Job, asyncio.Task[bool]]] = {}
-        self._unrecovered = {  # providers that may have sold what an older copy of the database does not know of
+        self.unrecovered = {  # providers that may have sold what an older copy of the database does not know of
             provider.name for provider in ports.providers if recovery.needs_recovery(provider)
         }
         self._started_at = 0  # by the database's clock; 0 before the first claim
@@ -160,7 +160,7 @@ class Worker:
     def _begin(self, connection: Connection) -> int:
         """Read what is remembered of providers, before anything is bought; return when that was."""
         self._ports.marks.refused_by.update(traits.having(connection, traits.REFUSES_MARKERS))
-        for name in sorted(self._unrecovered):
+        for name in sorted(self.unrecovered):
             if (provider := self._ports.providers.get(name)) is not None:
                 recovery.begin(connection, provider)
         return now_ms(connection)
@@ -168,7 +168,7 @@ class Worker:
     def _policies(self, started_at: int) -> Mapping[str, GatePolicy]:
         """Return how fast is bought; until it is known what was bought before, only for jobs that are new."""
         return {
-            name: replace(policy, accepted_since=started_at) if name in self._unrecovered else policy
+            name: replace(policy, accepted_since=started_at) if name in self.unrecovered else policy
             for name, policy in self._config.policies.items()
         }
 
@@ -176,11 +176,11 @@ class Worker:
         """Learn what was bought before this process started, provider by provider."""
         pause_s = _RECOVER_S
         await self._begun.wait()  # before, nothing is noted yet of what has to be recovered
-        while self._unrecovered:
-            for name in sorted(self._unrecovered):
+        while self.unrecovered:
+            for name in sorted(self.unrecovered):
                 await _attempt(partial(self.recover, name))
             self._ring()
-            if self._unrecovered:
+            if self.unrecovered:
                 await asyncio.sleep(pause_s)
                 pause_s = min(_RECOVER_MOST_S, pause_s * 2)
 
@@ -188,7 +188,7 @@ class Worker:
         """Learn what was bought from a provider before this process started."""
         provider = self._ports.providers.get(name)
         if provider is None or await recovery.recover(self._ports, provider):
-            self._unrecovered.discard(name)
+            self.unrecovered.discard(name)
 
     @property
     def _lease_ms(self) -> int:

@@ -1,7 +1,7 @@
 """What a worker does beside jobs: thumbnails, webhooks, the trash, what has expired, a sign of life."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 import structlog
@@ -103,13 +103,14 @@ class Maintenance:
             pass
 
     async def _clean(self) -> None:
-        await self._db.transact(_expire)
+        unrecovered = self._worker.unrecovered
+        await self._db.transact(lambda c: _expire(c, unrecovered))
         while await self._artifacts.remove_trash():
             pass
 
 
-def _expire(connection: Connection) -> None:
-    wishes.expire(connection)
+def _expire(connection: Connection, unrecovered: Collection[str]) -> None:
+    wishes.expire(connection, but=unrecovered)
     wishes.forget_keys(connection)
 
 

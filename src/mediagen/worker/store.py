@@ -36,7 +36,7 @@ EMPTY_TRIES = 6
 OUTAGE_TRIES = 5
 """While the storage is away the pauses are those after so many failures; how long it lasts is not counted."""
 
-_MOST_PAUSE_MS = 120_000
+_LEAST_PAUSE_MS, _MOST_PAUSE_MS = 250, 120_000
 """Between tries: links die, and the last try must not come much later than they do."""
 
 
@@ -172,7 +172,7 @@ def _try_again(
     if isinstance(error, PredictionGone) and record.missing_since is None:
         calls.note(connection, record.id, missing_since=now_ms(connection))
     pause_ms = ports.backoff.pause_ms(OUTAGE_TRIES if storage_is_away else tries, ports.clock)
-    retry_at = now_ms(connection) + min(pause_ms, _MOST_PAUSE_MS)
+    retry_at = now_ms(connection) + min(max(pause_ms, _LEAST_PAUSE_MS), _MOST_PAUSE_MS)
     transition(
         connection,
         job.lease,
