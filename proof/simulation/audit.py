@@ -39,6 +39,8 @@ _HOLDING_UP = (
     Fault.DATABASE_DOWN,
     Fault.COMMIT_UNSEEN,
     Fault.ROLLBACK,
+    Fault.STORAGE_DOWN,  # what is made already is kept first
+    Fault.DISK_FULL,
 )
 
 _ADMITS = ("outcome_unknown", "poisoned", "output_lost", "provider_unreachable")
@@ -259,8 +261,9 @@ class Audit:
         if holder is not None:
             return self._checker.jobs[holder.job_id]
         group = [self._checker.jobs[job_id] for job_id in self._checker.group_of(sale)]
-        unsure = [job for job in group if self._admits(job)]
-        return unsure[0] if unsure else self._checker.jobs[sale.job_id]
+        own = self._checker.jobs[sale.job_id]
+        unsure = [job for job in (own, *group) if self._admits(job)]
+        return unsure[0] if unsure else own
 
     def _explained(self, job: JobRow, sale: Sale, holder: CallRow | None) -> bool:
         """Tell whether something really happened that the job's error code names."""
