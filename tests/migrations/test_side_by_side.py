@@ -73,7 +73,7 @@ async def test_the_version_before_goes_on_serving_while_and_after_the_schema_gro
         async with http.get(f"{server.url}{API}/health/ready") as response:
             health = await response.json()
         assert (response.status, health["status"]) == (200, "ok"), health
-        assert "0002" in health["components"]["database"]["detail"]
+        assert "0003" in health["components"]["database"]["detail"]
     assert "Traceback" not in server.log
 
 

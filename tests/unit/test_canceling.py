@@ -186,9 +186,11 @@ async def test_what_a_create_cost_that_was_held_open_is_settled_and_nothing_is_l
     assert await engine.artifacts.spooled(record.id) is None
 
 
-async def test_a_create_that_was_held_open_and_refused_is_settled_as_refused(engine: Engine) -> None:
+async def test_one_refusal_of_a_create_with_a_key_settles_nothing_as_another_may_have_sent_it(
+    engine: Engine,
+) -> None:
     refused = Rejected(reason=RejectReason.INVALID, message="no")
-    assert (await call_of(engine, await held_open(engine, refused))).state is CallState.REJECTED
+    assert (await call_of(engine, await held_open(engine, refused))).state is CallState.UNKNOWN
 
 
 async def test_a_create_that_was_held_open_and_lost_stays_unknown(engine: Engine) -> None:
