@@ -65,9 +65,9 @@ def tells_the_time(call: Call, entry: Entry) -> bool | None:
 def is_anothers(call: Call, entry: Entry) -> bool:
     """Tell whether the marker that is shown is one of another job; another call of ours the ledger may have lost."""
     marker, own = entry.marker, call.marker
-    if marker is None or marker.call == call.id.lower():
+    if marker is None or own is None or marker.call == call.id.lower():
         return False
-    return own is None or (own.installation, own.job) != (marker.installation, marker.job)
+    return (own.installation, own.job) != (marker.installation, marker.job)
 
 
 def named(call: Call, prediction: Prediction) -> Prediction:
