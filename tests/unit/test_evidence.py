@@ -172,8 +172,12 @@ def test_only_what_was_made_at_that_time_can_be_it(made_ms: int | None, is_open:
     assert (seen(weighed(entry(made_ms=made_ms))) != NOTHING) is is_open
 
 
-def test_without_the_providers_clock_any_time_is_that_time() -> None:
-    assert seen(weighed(entry(made_ms=0), call=replace(CALL, asked_at_ms=None))) == (None, ["it"], [], [])
+def test_without_the_providers_clock_any_time_may_be_that_time() -> None:
+    assert seen(weighed(entry(made_ms=0), call=replace(CALL, asked_at_ms=None))) == (None, [], ["it"], [])
+
+
+def test_one_that_does_not_say_when_it_was_made_is_a_doubt() -> None:
+    assert seen(weighed(entry(made_ms=None))) == (None, [], ["it"], [])
 
 
 # --- where markers are known to be shown

@@ -332,3 +332,40 @@ async def test_a_sibling_in_the_list_is_a_late_fact_too(engine: Engine) -> None:
     detail = await engine.look(job_id)
     assert [call.state for call in detail.calls] == [CallState.ACCEPTED, CallState.ABSENT]
     assert (detail.job.state, len(engine.provider.creates)) == (JobState.WAITING, 2)
+
+
+# ---------------------------------------------------------------------------------------------- marked, and another's
+
+
+async def told_to_another(engine: Engine) -> str:
+    """Return a job whose lost call was taken, and whose prediction another job's create was answered with."""
+    mark(engine)
+    engine.provider.script.append(LOST)
+    job_id = await engine.submit("first")
+    await engine.work()
+    taken = engine.provider.run(engine.provider.creates[0])
+    engine.provider.script.append(Accepted(prediction=replace(taken, call_id=None)))
+    await engine.submit("second")
+    await engine.work()
+    engine.provider.found = [taken]
+    return job_id
+
+
+async def test_a_call_whose_marker_is_shown_is_never_absent_though_another_call_has_it(
+    engine: Engine,
+) -> None:
+    job_id = await told_to_another(engine)
+    await engine.work_for(700, pace_s=5)
+    job = (await engine.look(job_id)).job
+    assert (job.error_code, len(engine.provider.creates)) == ("outcome_unknown", 2)
+    assert "another call has it" in (job.error_message or "")
+
+
+async def test_the_ledger_looks_for_such_a_call_no_longer_than_its_provider_can_tell(engine: Engine) -> None:
+    job_id = await told_to_another(engine)
+    await engine.work_for(700, pace_s=5)
+    for _ in range(60):
+        engine.clock.advance(60)
+        await ledger.settle_due(engine.ports)
+    [record] = (await engine.look(job_id)).calls
+    assert (record.state, record.due_at) == (CallState.UNKNOWN, None)

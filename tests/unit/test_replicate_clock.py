@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from mediagen.providers.base import Unknown
 from tests.fakes.handclock import HandClock
 from tests.fakes.rawhttp import hang_up, raw_server
 from tests.fakes.replicate import FakeReplicate
-from tests.fakes.replicate_client import provider_at
+from tests.fakes.replicate_client import a_call, create, provider_at
 from tests.fakes.replicate_data import now_ms
 
 
@@ -53,3 +55,31 @@ async def test_the_time_of_a_provider_that_is_down_is_unknown_and_not_asked_for_
                 assert await provider.now_ms() is None
                 asked.append(len(down.requests))
     assert asked[0] == asked[3] < asked[4]
+
+
+@pytest.mark.parametrize("answer", ["the answer", "an answer before"])
+async def test_where_predictions_are_dated_by_another_clock_no_time_rules_one_out(
+    fake: FakeReplicate, answer: str
+) -> None:
+    fake.switches.echo_webhook = False
+    fake.switches.clock_offset_s, fake.switches.date = -60, "true"
+    async with provider_at(fake.url) as provider:
+        calls = [replace(a_call(hook=True), asked_at_ms=await provider.now_ms()) for _ in range(2)]
+        assert isinstance(await create(provider, calls[0]), Unknown)
+        if answer == "an answer before":
+            fake.switches.after_accept = "drop"
+            assert isinstance(await create(provider, calls[1]), Unknown)
+        findings = await provider.find(calls[-1] if answer == "an answer before" else calls[0])
+        assert list(fake.kept)[-1] in findings.doubtful
+
+
+async def test_an_answer_in_time_makes_times_count_again(fake: FakeReplicate) -> None:
+    fake.switches.echo_webhook = False
+    fake.switches.clock_offset_s, fake.switches.date = -60, "true"
+    async with provider_at(fake.url) as provider:
+        await create(provider, a_call())
+        fake.switches.clock_offset_s = 0
+        await create(provider, a_call())
+        old = replace(a_call(), asked_at_ms=now_ms() - 3_600_000)
+        findings = await provider.find(old)
+        assert (list(findings.alike), list(findings.doubtful)) == ([], [])

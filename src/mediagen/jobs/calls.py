@@ -125,10 +125,17 @@ UNHEARD_OF = "It was found at the provider; this copy of the database did not kn
 
 
 def recover(
-    connection: Connection, job: Job, call_id: str, provider_ref: str, *, why: str = UNHEARD_OF
+    connection: Connection,
+    job: Job,
+    call_id: str,
+    provider_ref: str,
+    *,
+    why: str = UNHEARD_OF,
+    marked: bool = True,
 ) -> bool:
     """Write down what was bought for the job by a call that this ledger may not hold. Idempotent.
 
+    `marked` tells whether its marker said so; somebody may, too, and then it shows another marker of ours or none.
     The job goes on with it as soon as it would buy. Returns whether it was unknown until then that it was taken.
     """
     known = get(connection, call_id)
@@ -150,7 +157,7 @@ def recover(
         "send_by": now,
         "deadline_at": now,
         "error": why,
-        "marked": True,
+        "marked": marked,
         "due_at": now + _SETTLE_AFTER_MS,
     }
     try:

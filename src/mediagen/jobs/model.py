@@ -138,6 +138,11 @@ class CallRecord:
         """Return how long the making may take."""
         return self.deadline_at - self.send_by if self.timeout_ms is None else self.timeout_ms
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody said that it was bought: it was neither sent for this job nor found by its marker."""
+        return not self.marked and self.send_by == self.created_at
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobEvent:

@@ -12,7 +12,7 @@ from mediagen.brokers.base import Broker
 from mediagen.clock import Clock
 from mediagen.db.batch import Batcher
 from mediagen.db.engine import Connection, Database
-from mediagen.errors import Conflict, KeyReused, NotFound
+from mediagen.errors import Conflict, KeyReused, NotFound, ProviderError
 from mediagen.jobs import calls, events, hour, outbox, repository, settling, stats, wishes
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.hour import Hour
@@ -23,6 +23,7 @@ from mediagen.jobs.states import TERMINAL, JobState
 from mediagen.jobs.stats import Stats
 from mediagen.jobs.validation import InputChecker, check_storable, check_webhook
 from mediagen.providers import Registry
+from mediagen.providers.base import Call
 from mediagen.settings import Settings
 from mediagen.storages.base import Storage
 
@@ -263,14 +264,34 @@ class JobService:
     async def adopt(self, job_id: str, ref: str) -> Submitted:
         """Settle by hand that the job's lost call is the prediction `ref`: a new job keeps its output.
 
-        Nothing is bought. Raises `NotFound`, and `Conflict` when the job has no such call, or another has `ref`.
+        Nothing is bought. Raises `NotFound`, and `Conflict` when the job has no such call, another has `ref`, or
+        its provider does not show it.
         """
         job = (await self.get(job_id)).job
         new = self._new_job(_again(job, job.provider, None))
         adoption = Adoption(ref=ref, new_job=new, call_id=self._clock.new_id())
+        await self._demand_shown(job, adoption)
         adopted = await self._db.transact(lambda c: settling.adopt(c, job_id, adoption))
         self._broker.ring(adopted.id)
         return Submitted(job=adopted, replayed=False)
+
+    async def _demand_shown(self, job: Job, adoption: Adoption) -> None:
+        """Raise `Conflict` for a slip of the pen: it would settle the call, and its output would be lost."""
+        provider = self._providers.get(job.provider)
+        if provider is None:
+            raise Conflict(f"The provider {job.provider!r} is not configured here")
+        call = Call(
+            id=adoption.call_id,
+            model=job.model,
+            input=provider.input_of(job.prompt, job.parameters),
+            created_at_ms=job.created_at,
+            timeout_s=0.0,
+            ref=adoption.ref,
+        )
+        try:
+            await provider.get(call)
+        except ProviderError as error:
+            raise Conflict(f"{provider.name} does not show {adoption.ref!r}: {error}") from error
 
     async def delete(self, job_id: str) -> None:
         """Remove a finished job and its files for good. Raises `NotFound`, or `Conflict` while it is at work."""

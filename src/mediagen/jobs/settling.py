@@ -38,7 +38,8 @@ def adopt(connection: Connection, job_id: str, adoption: Adoption) -> Job:
         raise Conflict(f"The prediction {adoption.ref!r} is another call's already")
     [job] = repository.insert_many(connection, [adoption.new_job])
     why = f"Adopted by hand for job {job_id}"
-    if not calls.recover(connection, job, adoption.call_id, adoption.ref, why=why):  # then the job would buy
+    known = calls.recover(connection, job, adoption.call_id, adoption.ref, why=why, marked=False)
+    if not known:  # then the job would buy
         raise Conflict(f"The prediction {adoption.ref!r} has just become another call's")
     said = f"Adopted by hand: it is {adoption.ref}, kept by job {job.id}"
     calls.note(connection, call.id, settled_at=now_ms(connection), due_at=None, seen=said)

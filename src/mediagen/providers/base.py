@@ -65,7 +65,7 @@ class Call:
     timeout_s: float  # the generation must end within this; passed on where the provider can enforce it
     ref: str | None = None  # the provider's own id of it, once known
     webhook_url: str | None = None  # where the provider calls back; it ends in `marker`. None sends no marker
-    marker: Marker | None = None  # what names the call in `webhook_url`
+    marker: Marker | None = None  # what names the call in `webhook_url`; None: it may carry any or none
     asked_at_ms: int | None = (
         None  # when the intent was committed, by the provider's clock; None when unknown
     )

@@ -135,8 +135,10 @@ class Search:
         if entry.prediction is None:
             self._unreadable += 1
             return
-        # A renamed model, or an address like ours that could not be read, is a doubt; neither says whose it is.
-        if likeness is Likeness.EQUAL and (entry.webhook or not self._is_model(entry)):
+        # An unknown time, a renamed model, or an address like ours that could not be read is a doubt; none of
+        # them says whose it is.
+        is_timed = self.window is not None and entry.made_ms is not None
+        if likeness is Likeness.EQUAL and not (is_timed and not entry.webhook and self._is_model(entry)):
             likeness = Likeness.UNCLEAR
         self._unmarked[entry.ref] = (entry, likeness)
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -44,7 +45,14 @@ from mediagen.providers.hosts import check_hosts, is_among, origin_of
 from mediagen.providers.http import Ambiguous, NotSent, ProviderHTTP, path_of
 from mediagen.providers.listing import PredictionList
 from mediagen.providers.predictions import is_ref, read_entry, text_of
-from mediagen.providers.replicate_answers import against, as_sold, is_anothers, named, reason_of
+from mediagen.providers.replicate_answers import (
+    against,
+    as_sold,
+    is_anothers,
+    named,
+    reason_of,
+    tells_the_time,
+)
 from mediagen.providers.replicate_models import SCHEMA_TIMEOUT_S, ModelCards, Target, target_of
 from mediagen.settings import ENV_CONFIG, CommaList, load
 
@@ -150,6 +158,7 @@ class ReplicateProvider(Provider):
         self._cards = ModelCards(self._http, context.clock, self.name)
         self._hearing = asyncio.Lock()
         self._hear_again_at = -math.inf  # monotonic
+        self._dated_by_it = True  # whether the last create was dated by the clock of its answer
 
     @classmethod
     def from_env(cls, context: ProviderContext) -> Self | None:
@@ -225,6 +234,8 @@ class ReplicateProvider(Provider):
         entry = read_entry(answer.json, self._http.clean)
         if entry.prediction is None:
             return Unknown(message=f"{call.model}: HTTP {answer.status} without a prediction")
+        if (is_in_time := tells_the_time(call, entry)) is not None:
+            self._dated_by_it = is_in_time
         if contradiction := against(call, target, entry):
             what = f"{call.model}: the answer is about another prediction, {entry.ref!r}: {contradiction}"
             return Unknown(message=self._http.clean(what))
@@ -286,7 +297,7 @@ class ReplicateProvider(Provider):
 
     async def find(self, call: Call) -> Findings:
         """Search the list back to the time of the call; searches that come together share one."""
-        target = target_of(call.model)
+        target, call = target_of(call.model), self._timed(call)
         search = Search(call, target.may_be) if target else Search(call)
         why = await self._list.search(search.weigh, await self._back_to(call), FIND_PAGES)
         for ref in search.unclear(self._list.shown)[:LOOKED_AT]:
@@ -311,8 +322,12 @@ class ReplicateProvider(Provider):
                 found.append(entry)
             return bool(found)
 
-        why = await self._list.search(see, await self._back_to(call), FIND_PAGES)
+        why = await self._list.search(see, await self._back_to(self._timed(call)), FIND_PAGES)
         return True if found else None if why else False
+
+    def _timed(self, call: Call) -> Call:
+        """Return the call without its time where predictions are dated by another clock than answers are."""
+        return call if self._dated_by_it else replace(call, asked_at_ms=None)
 
     async def _back_to(self, call: Call) -> int | None:
         """Return back to when the list must be read for a call; None: to its end.

@@ -33,11 +33,7 @@ def against(call: Call, target: Target, entry: Entry) -> str:
         return f"it rings at {host}"
     if entry.removed:
         return "its data is removed already"
-    if (
-        (window := Window.of(call)) is not None
-        and entry.made_ms is not None
-        and not window.holds(entry.made_ms)
-    ):
+    if is_in_time(call, entry) is False:
         return "it was made at another time"
     if compare(call.input, entry.input) is Likeness.OTHER:
         return "its prompt is another one"
@@ -46,12 +42,32 @@ def against(call: Call, target: Target, entry: Entry) -> str:
     return ""
 
 
+def is_in_time(call: Call, entry: Entry) -> bool | None:
+    """Tell whether an entry was made when the call was sent; None where either is not known."""
+    window = Window.of(call)
+    return None if window is None or entry.made_ms is None else window.holds(entry.made_ms)
+
+
+def tells_the_time(call: Call, entry: Entry) -> bool | None:
+    """Tell whether the provider dates a create's prediction by the clock of its answers; None: nothing is known.
+
+    What is certainly about another call tells nothing.
+    """
+    marker = entry.marker
+    if marker is None and (host_of(entry.webhook) is not None or entry.removed):
+        return None
+    is_ours = (
+        marker.call == call.id.lower() if marker else compare(call.input, entry.input) is not Likeness.OTHER
+    )
+    return is_in_time(call, entry) if is_ours else None
+
+
 def is_anothers(call: Call, entry: Entry) -> bool:
     """Tell whether the marker that is shown is one of another job; another call of ours the ledger may have lost."""
     marker, own = entry.marker, call.marker
-    if marker is None or marker.call == call.id.lower():
+    if marker is None or own is None or marker.call == call.id.lower():
         return False
-    return own is None or (own.installation, own.job) != (marker.installation, marker.job)
+    return (own.installation, own.job) != (marker.installation, marker.job)
 
 
 def named(call: Call, prediction: Prediction) -> Prediction:

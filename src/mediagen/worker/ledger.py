@@ -88,7 +88,7 @@ async def _find(ports: Ports, provider: Provider, record: CallRecord, call: Call
         return
     ours = findings.ours
     if ours is not None:
-        await ports.db.transact(lambda c: _found(c, record, ours))
+        await ports.db.transact(lambda c: _found(c, ports, provider, record, ours))
         return
     may_be_it = await ports.db.read(lambda c: unowned(c, record.provider, findings))
     nothing = findings.whole and not may_be_it.alike and not may_be_it.doubtful
@@ -103,9 +103,15 @@ async def _find(ports: Ports, provider: Provider, record: CallRecord, call: Call
     await ports.db.transact(lambda c: _look_later(c, ports, provider, record, findings.seen))
 
 
-def _found(connection: Connection, record: CallRecord, ours: Prediction) -> None:
+def _found(
+    connection: Connection, ports: Ports, provider: Provider, record: CallRecord, ours: Prediction
+) -> None:
     if calls.accept(connection, record.id, ours.ref) is Acceptance.RECORDED:
         calls.note(connection, record.id, due_at=now_ms(connection))
+        return
+    _look_later(
+        connection, ports, provider, record, f"{ours.ref} carries its marker, and another call has it"
+    )
 
 
 async def _is_second_look(ports: Ports, record: CallRecord) -> bool:

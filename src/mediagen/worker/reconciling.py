@@ -123,8 +123,12 @@ def conclude_search(connection: Connection, job: Job, record: CallRecord, findin
         if sibling.marker is not None:
             calls.recover(connection, job, sibling.marker.call, sibling.ref)
     ours = findings.ours
-    if ours is not None and _adopt(connection, record, ours.ref):
-        return Concluded(conclusion=Conclusion.OURS, prediction=ours)
+    if ours is not None:
+        if _adopt(connection, record, ours.ref):
+            return Concluded(conclusion=Conclusion.OURS, prediction=ours)
+        # Its marker proves that the call was taken, whoever was told so by mistake.
+        seen = f"{ours.ref} carries its marker, and another call has it"
+        return Concluded(conclusion=Conclusion.OPEN, seen=seen)
     may_be_it = unowned(connection, job.provider, findings)
     alike, clear = may_be_it.alike, findings.whole and not may_be_it.doubtful
     if clear and not alike:

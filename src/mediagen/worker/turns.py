@@ -48,7 +48,7 @@ def call_for(ports: Ports, provider: Provider, record: CallRecord, given: dict[s
         timeout_s=record.making_ms / 1000,
         ref=record.provider_ref,
         webhook_url=ports.marks.address(provider.name, marker) if record.marked else None,
-        marker=marker,
+        marker=None if record.by_hand else marker,
         asked_at_ms=record.asked_at,
     )
 

@@ -1,0 +1,88 @@
+"""Settling by hand: what somebody says of a lost call, right or wrong, loses nothing and teaches nothing wrong."""
+
+from dataclasses import replace
+
+import pytest
+
+from mediagen.errors import Conflict, PredictionGone
+from mediagen.jobs import calls
+from mediagen.jobs.states import JobState
+from mediagen.providers.base import Findings, Prediction, PredictionStatus, Unknown
+from mediagen.worker.ports import Marks
+from mediagen.worker.turns import call_of
+from tests.fakes.replicate import FakeReplicate
+from tests.fakes.replicate_client import a_call, bought, provider_at
+from tests.unit.conftest import Engine
+
+LOST = Unknown(message="The connection broke")
+
+
+def running(engine: Engine, ref: str) -> Prediction:
+    """Let a prediction run at the provider that names no call."""
+    engine.provider.predictions[ref] = Prediction(ref=ref, status=PredictionStatus.RUNNING)
+    return engine.provider.predictions[ref]
+
+
+async def unknown(engine: Engine) -> str:
+    """Return a job that ended without anybody knowing what became of its marked call."""
+    marks = Marks(installation="0" * 16, address=lambda provider, marker: f"https://x.invalid/hooks/{marker}")
+    engine.ports = replace(engine.ports, marks=marks)
+    engine.provider.script.append(LOST)
+    engine.provider.sees = Findings(doubtful=["x"], seen="x may be it")
+    job_id = await engine.submit()
+    await engine.work_for(720, pace_s=10)
+    assert (await engine.look(job_id)).job.error_code == "outcome_unknown"
+    engine.provider.sees = Findings()
+    return job_id
+
+
+async def test_a_slip_of_the_pen_settles_nothing(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    engine.provider.failing.append(PredictionGone("no such prediction"))
+    with pytest.raises(Conflict, match="does not show 'typo'"):
+        await engine.jobs.adopt(job_id, "typo")
+    running(engine, "right")
+    adopted = (await engine.jobs.adopt(job_id, "right")).job
+    await engine.work_for(5)
+    engine.provider.end("right")
+    await engine.work_for(10)
+    assert (await engine.look(adopted.id)).job.state is JobState.SUCCEEDED
+    assert len(engine.provider.creates) == 1
+
+
+async def test_what_is_adopted_by_hand_may_carry_the_marker_of_the_call_that_was_lost(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    running(engine, "right")
+    adopted = (await engine.jobs.adopt(job_id, "right")).job
+    [record] = (await engine.look(adopted.id)).calls
+    call = call_of(engine.ports, engine.provider, adopted, record)
+    assert (call.marker, call.webhook_url) == (None, None)
+    async with FakeReplicate() as fake, provider_at(fake.url) as replicate:
+        lost = await bought(replicate, a_call(hook=True))
+        assert (await replicate.get(replace(call, ref=lost.ref))).ref == lost.ref
+
+
+async def test_what_is_adopted_by_hand_teaches_nothing_about_markers(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    running(engine, "somebody-s")
+    await engine.jobs.adopt(job_id, "somebody-s")
+    engine.provider.found = [running(engine, "another-s")]
+    engine.provider.sees = Findings(unmarked=["somebody-s", "another-s"])
+    engine.provider.script.append(LOST)
+    second = await engine.submit("second")
+    await engine.work_for(60)
+    assert (await engine.look(second)).calls[0].provider_ref is None
+
+
+async def test_the_second_of_two_adoptions_is_refused(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    for ref in ("one", "other"):
+        running(engine, ref)
+    await engine.jobs.adopt(job_id, "one")
+    for ref in ("one", "other"):
+        with pytest.raises(Conflict):
+            await engine.jobs.adopt(job_id, ref)
+    with pytest.raises(Conflict):
+        await engine.jobs.declare_absent(job_id)
+    known = await engine.db.read(lambda c: calls.known_refs(c, "scripted", ["one", "other"]))
+    assert known == {"one"}
