@@ -138,16 +138,22 @@ class Runtime:
             for provider in self.providers
         }
 
+    @property
+    def hooks_at(self) -> str | None:
+        """Return where the addresses that creates carry begin; None when they carry none."""
+        if self.settings.public_url:
+            return self.links.base_url
+        return NOWHERE if self.settings.mark_calls else None
+
     def hook_url(self, provider: str, marker: Marker) -> str | None:
         """Return the address that a create carries: the provider calls back there, and shows it again.
 
         It names the call, so that the provider's own list tells whose it is, and can't be guessed. Without
         PUBLIC_URL it leads nowhere and only marks. None when MARK_CALLS is off and nothing can be called back.
         """
-        if not self.settings.public_url and not self.settings.mark_calls:
+        if self.hooks_at is None:
             return None
-        base = self.links.base_url if self.settings.public_url else NOWHERE
-        return f"{base}/hooks/{provider}/{hook_token(self.secrets.hook, marker.call)}/{marker}"
+        return f"{self.hooks_at}/hooks/{provider}/{hook_token(self.secrets.hook, marker.call)}/{marker}"
 
 
 def hook_token(key: bytes, call_id: str) -> str:

@@ -13,6 +13,9 @@ REFUSES_MARKERS = "refuses_markers"
 UNRECOVERED_SINCE = "unrecovered_since"
 """Since then more may have been bought than this copy of the database knows; it was not found out yet."""
 
+_EVERY = ""  # in place of a provider's name: of this installation
+_MARKS_AT = "marks_at"
+
 _DIGITS = 16  # of an installation's id
 
 
@@ -43,6 +46,18 @@ def having(connection: Connection, trait: str) -> set[str]:
     """Return the names of the providers that have the trait."""
     query = select(provider_traits.c.provider).where(provider_traits.c.trait == trait)
     return set(connection.execute(query).scalars())
+
+
+def marks_since(connection: Connection, address: str) -> int:
+    """Return since when calls are marked with this address; it is noted where it was another one until now."""
+    query = select(provider_traits.c.value, provider_traits.c.at).where(
+        provider_traits.c.provider == _EVERY, provider_traits.c.trait == _MARKS_AT
+    )
+    known = connection.execute(query).first()
+    if known is not None and known.value == address:
+        return int(known.at)
+    learn(connection, _EVERY, _MARKS_AT, address)
+    return now_ms(connection)
 
 
 def own_id(connection: Connection) -> str | None:

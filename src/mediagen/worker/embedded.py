@@ -69,7 +69,10 @@ def build_worker(runtime: Runtime) -> Worker:
         backoff=Backoff(base_s=settings.retry_backoff_base),
         timing=timing_of(settings),
         marks=Marks(
-            installation=runtime.installation, address=runtime.hook_url, heard=bool(settings.public_url)
+            installation=runtime.installation,
+            address=runtime.hook_url,
+            heard=bool(settings.public_url),
+            at=runtime.hooks_at or "",
         ),
     )
     config = WorkerConfig(

@@ -14,6 +14,9 @@ from mediagen.worker.turns import Next, call_of, live_call, provider_of
 GONE_LOOKS = 3
 """Looks that must have found nothing, besides the time that they are apart, before a prediction is gone."""
 
+_CLOCKS_AGREE_MS = 10_000
+"""Clocks that are read to the second, and drift, differ by no more."""
+
 
 async def follow(ports: Ports, job: Job, _: Prediction | None) -> Next | None:
     """Look at the prediction: note progress, stop it when asked or overdue, move on when it has ended."""
@@ -32,14 +35,17 @@ async def follow(ports: Ports, job: Job, _: Prediction | None) -> Next | None:
     if prediction.ended:
         state = await insist(ports, lambda c: endings.conclude(c, ports, job, record, prediction))
         return going_on(job, state, prediction)
-    await ports.db.transact(lambda c: patience.still_running(c, ports, provider, job, record, prediction))
+    ahead_ms = await _ahead_ms(ports, provider, record)
+    await ports.db.transact(
+        lambda c: patience.still_running(c, ports, provider, job, record, prediction, ahead_ms=ahead_ms)
+    )
     return None
 
 
 async def _look(ports: Ports, provider: Provider, job: Job, record: CallRecord, call: Call) -> Prediction:
     """Look, and stop only what still runs. What a cancel is answered with proves nothing: look once more."""
     prediction = await ports.look(provider, call)
-    if prediction.ended or not await _to_be_stopped(ports, job, record, prediction):
+    if prediction.ended or not await _to_be_stopped(ports, provider, job, record, prediction):
         return prediction
     with suppress(ProviderError):
         await provider.cancel(call)
@@ -48,10 +54,25 @@ async def _look(ports: Ports, provider: Provider, job: Job, record: CallRecord, 
     return prediction
 
 
-async def _to_be_stopped(ports: Ports, job: Job, record: CallRecord, prediction: Prediction) -> bool:
+async def _to_be_stopped(
+    ports: Ports, provider: Provider, job: Job, record: CallRecord, prediction: Prediction
+) -> bool:
     if job.cancel_requested_at is not None:
         return True
-    return await ports.db.read(lambda c: now_ms(c) > patience.deadline(c, ports, record, prediction))
+    ahead_ms = await _ahead_ms(ports, provider, record)
+    return await ports.db.read(
+        lambda c: now_ms(c) - ahead_ms > patience.deadline(c, ports, record, prediction)
+    )
+
+
+async def _ahead_ms(ports: Ports, provider: Provider, record: CallRecord) -> int:
+    """Return how far our clock was set ahead since the call, by its provider's clock: nothing is late for that."""
+    theirs = await provider.now_ms()
+    if theirs is None or record.asked_at is None:
+        return 0
+    ours = await ports.db.read(now_ms)
+    ahead_ms = (ours - record.created_at) - (theirs - record.asked_at)
+    return ahead_ms if ahead_ms > _CLOCKS_AGREE_MS else 0
 
 
 async def _missing(

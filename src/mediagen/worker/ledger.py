@@ -47,7 +47,7 @@ async def _settle(ports: Ports, provider: Provider, record: CallRecord) -> None:
     if job is not None and await ports.db.transact(lambda c: _left_to_its_job(c, job, record)):
         return
     given = {} if job is None else provider.input_of(job.prompt, job.parameters)
-    call = call_for(ports, provider, record, given)
+    call = call_for(ports, record, given)
     if record.provider_ref is None:
         await _find(ports, provider, record, call)
     else:

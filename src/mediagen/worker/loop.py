@@ -159,7 +159,9 @@ class Worker:
 
     def _begin(self, connection: Connection) -> int:
         """Read what is remembered of providers, before anything is bought; return when that was."""
-        self._ports.marks.refused_by.update(traits.having(connection, traits.REFUSES_MARKERS))
+        marks = self._ports.marks
+        marks.refused_by.update(traits.having(connection, traits.REFUSES_MARKERS))
+        marks.since[marks.at] = traits.marks_since(connection, marks.at)
         for name in sorted(self.unrecovered):
             if (provider := self._ports.providers.get(name)) is not None:
                 recovery.begin(connection, provider)

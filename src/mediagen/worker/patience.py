@@ -125,9 +125,14 @@ def still_running(
     job: Job,
     record: CallRecord,
     prediction: Prediction,
+    *,
+    ahead_ms: int = 0,
 ) -> None:
-    """Note the progress and set the next look; give a call up that does not end long after its deadline."""
-    now, until = now_ms(connection), deadline(connection, ports, record, prediction)
+    """Note the progress and set the next look; give a call up that does not end long after its deadline.
+
+    `ahead_ms` is how far our clock was set ahead since the call.
+    """
+    now, until = now_ms(connection) - ahead_ms, deadline(connection, ports, record, prediction)
     if now > until + provider.capabilities.retention_s * 1000:
         message = (
             "The generation took longer than its timeout allows, and did not stop when told. It is charged"

@@ -8,7 +8,9 @@ from mediagen.artifacts.model import Artifact
 from mediagen.clock import Clock
 from mediagen.db.engine import Database, Transaction
 from mediagen.errors import Unavailable
+from mediagen.jobs.model import CallRecord
 from mediagen.jobs.retry import Backoff
+from mediagen.jobs.states import CallState
 from mediagen.providers import Registry
 from mediagen.providers.base import Call, Prediction, Provider
 from mediagen.providers.markers import Marker
@@ -61,7 +63,17 @@ class Marks:
     installation: str  # 16 hexadecimal digits
     address: Callable[[str, Marker], str | None]  # of a provider's marker; None: creates carry none
     heard: bool = False  # whether providers can reach that address, and call back there
+    at: str = ""  # what all addresses begin with
+    since: dict[str, int] = field(default_factory=dict)  # by `at`: when the first call was sent with it
     refused_by: set[str] = field(default_factory=set)  # names of providers that take no such address
+
+    def carried_by(self, record: CallRecord, marker: Marker) -> str | None:
+        """Return the address that a call carries; None for none, and where it is not known any more.
+
+        Whether a provider shows addresses may hang on where they lead.
+        """
+        is_older = record.state is CallState.UNKNOWN and record.created_at < self.since.get(self.at, 0)
+        return self.address(record.provider, marker) if record.marked and not is_older else None
 
 
 @dataclass(frozen=True, kw_only=True)

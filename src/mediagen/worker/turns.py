@@ -34,10 +34,10 @@ def provider_of(ports: Ports, job: Job) -> Provider:
 
 def call_of(ports: Ports, provider: Provider, job: Job, record: CallRecord) -> Call:
     """Return the ledger's call as the provider sees it."""
-    return call_for(ports, provider, record, provider.input_of(job.prompt, job.parameters))
+    return call_for(ports, record, provider.input_of(job.prompt, job.parameters))
 
 
-def call_for(ports: Ports, provider: Provider, record: CallRecord, given: dict[str, object]) -> Call:
+def call_for(ports: Ports, record: CallRecord, given: dict[str, object]) -> Call:
     """Return the ledger's call with the input that was sent, or nothing of it where its job is gone."""
     marker = Marker(installation=ports.marks.installation, job=record.job_id, call=record.id)
     return Call(
@@ -47,7 +47,7 @@ def call_for(ports: Ports, provider: Provider, record: CallRecord, given: dict[s
         created_at_ms=record.created_at,
         timeout_s=record.making_ms / 1000,
         ref=record.provider_ref,
-        webhook_url=ports.marks.address(provider.name, marker) if record.marked else None,
+        webhook_url=ports.marks.carried_by(record, marker),
         marker=None if record.by_hand else marker,
         asked_at_ms=record.asked_at,
     )
