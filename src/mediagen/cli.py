@@ -312,8 +312,10 @@ def retry(part: JobId, as_json: AsJson = False, server: Server = None) -> None:
 @jobs_app.command()
 def settle(
     part: JobId,
-    absent: Annotated[bool, typer.Option("--absent", help="The provider never took it.")] = False,
-    adopt: Annotated[str | None, typer.Option(metavar="REF", help="It is REF; a new job keeps it.")] = None,
+    absent: Annotated[bool, typer.Option("--absent", help="Nothing was bought: close the call.")] = False,
+    adopt: Annotated[
+        str | None, typer.Option(metavar="REF", help="It is the prediction REF: a new job keeps its output.")
+    ] = None,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:

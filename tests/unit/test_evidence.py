@@ -183,8 +183,21 @@ def test_one_that_does_not_say_when_it_was_made_is_a_doubt() -> None:
 # --- where markers are known to be shown
 
 
+UNCLEAR = entry(input=None)  # without a word on its input
+
+
 def test_where_ours_would_be_shown_an_unmarked_one_is_anothers() -> None:
-    assert seen(weighed(entry(), shown=knowing(MARKED))) == NOTHING
+    assert seen(weighed(UNCLEAR, shown=knowing(MARKED))) == NOTHING
+
+
+def test_one_with_just_its_input_may_be_it_whatever_others_show() -> None:
+    assert seen(weighed(entry(), shown=knowing(MARKED))) == (None, ["it"], [], [])
+
+
+@pytest.mark.parametrize("made_ms", [ASKED_MS - 3_600_000, ASKED_MS + 499, None])
+def test_markers_on_older_entries_do_not_vouch_for_newer_ones(made_ms: int | None) -> None:
+    older = replace(MARKED, made_ms=made_ms)
+    assert seen(weighed(UNCLEAR, shown=knowing(older))) == (None, [], ["it"], [])
 
 
 @pytest.mark.parametrize(

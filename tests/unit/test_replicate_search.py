@@ -103,11 +103,12 @@ async def test_another_call_of_the_same_job_is_told_apart(
 async def test_once_the_list_has_shown_markers_an_unmarked_one_is_anothers(
     fake: FakeReplicate, replicate: ReplicateProvider, learn: str
 ) -> None:
-    marked = a_call(hook=True)
+    strangers = await lost(replicate, fake, a_call())
+    strangers.input = {}  # says nothing of whose it is
+    marked = a_call("another", hook=True)
     marked = replace(marked, ref=(await bought(replicate, marked)).ref)
-    await lost(replicate, fake, a_call())
     fake.kept[marked.ref or ""].hidden_until = float("inf")
-    assert "alike" in await found(replicate, a_call(hook=True))
+    assert await found(replicate, a_call(hook=True)) == {"doubtful": [strangers.id]}
     fake.reveal()
     if learn == "find":
         await replicate.find(a_call("another"))
@@ -116,7 +117,20 @@ async def test_once_the_list_has_shown_markers_an_unmarked_one_is_anothers(
     else:
         await replicate.sold(0)
     assert await found(replicate, a_call(hook=True)) == {}
-    assert "alike" in await found(replicate, a_call())  # sent without a marker, it would show none
+    # Sent without a marker, it would show none.
+    assert await found(replicate, a_call()) == {"doubtful": [strangers.id]}
+
+
+async def test_markers_that_are_not_shown_any_more_prove_nothing_about_later_calls(
+    fake: FakeReplicate, replicate: ReplicateProvider
+) -> None:
+    await bought(replicate, a_call("before", hook=True))
+    fake.switches.echo_webhook = False
+    call = a_call(hook=True)
+    kept = await lost(replicate, fake, call)
+    assert await found(replicate, call) == {"alike": [kept.id]}
+    kept.input = {}
+    assert await found(replicate, call) == {"doubtful": [kept.id]}
 
 
 @pytest.mark.parametrize(

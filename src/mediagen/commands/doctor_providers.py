@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from mediagen.clock import Clock
 from mediagen.commands.configuration import connecting_settings
 from mediagen.commands.findings import Finding, fail, ok, warn
-from mediagen.errors import MediagenError, SettingsError
+from mediagen.errors import MediagenError, ProviderError, SettingsError
 from mediagen.jobs.assumptions import Concern, concerns
 from mediagen.providers import Registry, provider_classes
 from mediagen.providers.base import Provider, ProviderContext
@@ -48,10 +47,14 @@ async def _provider(settings: Settings, clock: Clock, provider: Provider) -> lis
         setting = provider.connect_with
         mend = f"check {setting} and the network" if setting else "check its settings and the network"
         return [fail(name, str(error), mend)]
-    with suppress(MediagenError):  # the database's own check says what is wrong with it
+    try:
         seen = await _concerns(settings, clock, provider)
-        findings += [warn(name, concern.seen, concern.do) for concern in seen]
-    return findings
+    except ProviderError as error:
+        do = "calls whose answers get lost wait until it can be read"
+        return [*findings, warn(name, f"its list can't be read: {error}", do)]
+    except MediagenError:  # the database's own check says what is wrong with it
+        return findings
+    return findings + [warn(name, concern.seen, concern.do) for concern in seen]
 
 
 async def _concerns(settings: Settings, clock: Clock, provider: Provider) -> list[Concern]:

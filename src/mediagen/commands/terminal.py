@@ -50,7 +50,7 @@ _STYLES = {
 _HINTS = {
     "moderation": "The provider's safety rules refuse it; change the prompt.",
     "rejected": "The provider refuses this input; change the prompt or the parameters.",
-    "timed_out": "Raise JOB_TIMEOUT if the model needs longer, then: mediagen jobs retry {id}",
+    "timed_out": "If the model needs longer, submit it again with a longer --timeout, or raise JOB_TIMEOUT",
     "expired": "It waited longer than JOB_EXPIRY. See `mediagen doctor`, then: mediagen jobs retry {id}",
     "provider_unreachable": "See `mediagen doctor`, then: mediagen jobs retry {id}",
     "outcome_unknown": "It may have been charged. Look at the provider's own list, then: "

@@ -58,9 +58,9 @@ async def _refused(db: Database, provider: Provider) -> Concern | None:
 
 async def _list(db: Database, provider: Provider) -> Concern | None:
     call = await db.read(lambda c: _newest_marked(c, provider))
-    if call is None:
+    sold = await provider.sold((await db.read(now_ms) if call is None else call.created_at) - _SHOWN_AFTER_MS)
+    if call is None:  # it can be read, and that is all there is to see
         return None
-    sold = await provider.sold(call.created_at - _SHOWN_AFTER_MS)
     shown = next((each for each in sold.predictions if each.ref == call.provider_ref), None)
     return _judge(provider, call, shown) if sold.whole else None
 

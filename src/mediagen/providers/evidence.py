@@ -67,29 +67,36 @@ class Window:
         return self.from_ms <= made_ms <= self.to_ms
 
 
+_Kind = tuple[str, str | None, bool]
+"""Installation, host of the address, and whether the data was removed."""
+
+
 class Shown:
     """Which entries show markers, learned from all that carry one.
 
-    A provider may drop them with the data that it removes, or show those alone that lead somewhere. So what was
-    seen counts for entries of the same kind only: of this installation, with addresses at this host, removed or not.
+    A provider may drop them with the data that it removes, show those alone that lead somewhere, or show them no
+    more from one day on. So what was seen counts for entries of the same kind only, of this installation, with
+    addresses at this host, removed or not, and for those that are no newer than what was seen.
     """
 
     def __init__(self) -> None:
-        self._kinds: set[tuple[str, str | None, bool]] = set()
+        self._newest_ms: dict[_Kind, int] = {}  # when the newest entry with a marker was made
 
     def learn(self, entry: Entry) -> None:
-        """Note that the provider shows markers on entries of this kind."""
+        """Note that the provider shows markers on entries of this kind and age."""
         marker = entry.marker
-        if marker is not None and len(self._kinds) < _MOST_KINDS:
-            self._kinds.add((marker.installation, host_of(entry.webhook), entry.removed))
+        if marker is None or entry.made_ms is None or len(self._newest_ms) >= _MOST_KINDS:
+            return
+        kind = (marker.installation, host_of(entry.webhook), entry.removed)
+        self._newest_ms[kind] = max(entry.made_ms, self._newest_ms.get(kind, entry.made_ms))
 
     def on(self, entry: Entry, call: Call) -> bool:
         """Tell whether the call's marker would be shown if the entry were it."""
         marker = marker_in(call.webhook_url)
-        return (
-            marker is not None
-            and (marker.installation, host_of(call.webhook_url), entry.removed) in self._kinds
-        )
+        if marker is None or entry.made_ms is None:
+            return False
+        newest_ms = self._newest_ms.get((marker.installation, host_of(call.webhook_url), entry.removed))
+        return newest_ms is not None and newest_ms >= entry.made_ms
 
 
 def _any_model(_: Entry) -> bool:
@@ -158,7 +165,15 @@ class Search:
 
     def unclear(self, shown: Shown) -> list[str]:
         """Return the refs of those that may be the call and show no marker: a look at them may show more."""
-        return [ref for ref, (entry, _) in self._unmarked.items() if ref and not shown.on(entry, self.call)]
+        return [entry.ref for entry, _ in self._open(shown) if entry.ref]
+
+    def _open(self, shown: Shown) -> list[tuple[Entry, Likeness]]:
+        """Return the unmarked that may be the call. One with just its input may be it whatever else is marked."""
+        return [
+            (entry, likeness)
+            for entry, likeness in self._unmarked.values()
+            if likeness is Likeness.EQUAL or not shown.on(entry, self.call)
+        ]
 
     def weigh_again(self, entry: Entry) -> None:
         """Take what an entry shows by itself in place of what the list shows of it."""
@@ -169,8 +184,8 @@ class Search:
         """Return what all entries come to. `why` tells what kept the list from being read whole, empty for nothing."""
         open_ = [
             (entry.prediction, likeness)
-            for entry, likeness in self._unmarked.values()
-            if entry.prediction is not None and not shown.on(entry, self.call)
+            for entry, likeness in self._open(shown)
+            if entry.prediction is not None
         ]
         alike = [prediction for prediction, likeness in open_ if likeness is Likeness.EQUAL]
         alike.sort(key=lambda each: each.created_at_ms or 0)

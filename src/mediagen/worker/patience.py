@@ -41,9 +41,11 @@ def ask_again(
     raw: str = "",
 ) -> None:
     """The provider could not be asked: ask later, for as long as an answer can still tell."""
-    if raw:
+    until = _told_until(provider, record)
+    if raw:  # an answer that can't be read will hardly get better
         calls.note(connection, record.id, seen=raw)
-    if job.tries >= _UNKNOWN_LOOKS and now_ms(connection) >= _told_until(provider, record):
+        until = min(until, record.send_by + int(ports.timing.doubt_s * 1000))
+    if job.tries >= _UNKNOWN_LOOKS and now_ms(connection) >= until:
         unknown(connection, provider, job, f"{record.error or 'The answer was lost'}; {message}")
         return
     pause_ms = min(ports.backoff.pause_ms(job.tries + 1, ports.clock), int(_DOUBT_PAUSE_S * 1000))
