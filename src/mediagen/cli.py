@@ -314,7 +314,7 @@ def settle(
     part: JobId,
     absent: Annotated[bool, typer.Option("--absent", help="Nothing was bought: close the call.")] = False,
     adopt: Annotated[
-        str | None, typer.Option(metavar="REF", help="It is the prediction REF: a new job keeps its output.")
+        str | None, typer.Option(metavar="REF", help="It is REF: a new job keeps its output.")
     ] = None,
     as_json: AsJson = False,
     server: Server = None,
