@@ -313,9 +313,7 @@ def retry(part: JobId, as_json: AsJson = False, server: Server = None) -> None:
 def settle(
     part: JobId,
     absent: Annotated[bool, typer.Option("--absent", help="Nothing was bought: close the call.")] = False,
-    adopt: Annotated[
-        str | None, typer.Option(metavar="REF", help="It is REF: a new job keeps its output.")
-    ] = None,
+    adopt: Annotated[str | None, typer.Option(metavar="REF", help="It is REF; a new job keeps that.")] = None,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
