@@ -53,6 +53,11 @@ DATA, LINK = "data:image/png;base64,AAAA", "https://files.example/1.png"
             {"prompt": "ein Fuchs im Schnee, f?r mich ?"},
             UNCLEAR,
         ),
+        ({"prompt": "A Red Fox"}, {"prompt": "a red fox"}, UNCLEAR),
+        ({"prompt": "für mich 🦊"}, {"prompt": "für mich 🦊".encode().decode("latin-1")}, UNCLEAR),
+        ({"prompt": "Füchse’ Schnee"}, {"prompt": "Füchse’ Schnee".encode().decode("cp1252")}, UNCLEAR),
+        ({"prompt": "für mich 🦊"}, {"prompt": "f\\u00fcr mich \\ud83e\\udd8a"}, UNCLEAR),
+        ({"prompt": 'the "fox"'}, {"prompt": 'the \\"fox\\"'}, UNCLEAR),
         ({"prompt": PROMPT, "seed": 1}, {"prompt": PROMPT, "seed": 2}, UNCLEAR),
         ({"prompt": PROMPT, "seed": 1}, {"prompt": PROMPT}, UNCLEAR),
         ({"prompt": PROMPT, "fast": True}, {"prompt": PROMPT, "fast": 1}, UNCLEAR),
@@ -119,7 +124,11 @@ def test_no_difference_beside_the_prompt_makes_it_another_one(
 @given(PROSE, PROSE, REST)
 def test_another_prompt_is_always_another_input(one: str, other: str, rest: Mapping[str, Any]) -> None:
     hidden = {"redacted", "removed", "hidden", "masked", "filtered", "deleted"}
-    assume(one != other and other.lower() not in hidden and not (len(other) >= 64 and one.startswith(other)))
+    assume(
+        one.lower() != other.lower()
+        and other.lower() not in hidden
+        and not (len(other) >= 64 and one.startswith(other))
+    )
     assert compare({**rest, "prompt": one}, {**rest, "prompt": other}) is OTHER
 
 

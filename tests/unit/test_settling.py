@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mediagen.errors import Conflict, PredictionGone
-from mediagen.jobs import calls
+from mediagen.jobs import calls, gates
 from mediagen.jobs.states import JobState
 from mediagen.providers.base import Findings, Prediction, PredictionStatus, Unknown
 from mediagen.worker.ports import Marks
@@ -86,3 +86,22 @@ async def test_the_second_of_two_adoptions_is_refused(engine: Engine) -> None:
         await engine.jobs.declare_absent(job_id)
     known = await engine.db.read(lambda c: calls.known_refs(c, "scripted", ["one", "other"]))
     assert known == {"one"}
+
+
+async def test_what_was_bought_waits_behind_no_queue_and_no_gate(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    for number in range(3):
+        await engine.submit(f"before {number}", priority=5)
+    running(engine, "right")
+    adopted = (await engine.jobs.adopt(job_id, "right")).job
+    await engine.db.transact(lambda c: gates.pause(c, "scripted", for_ms=3_600_000, reason="no credit"))
+    claimed = await engine.claim()
+    assert [job.id for job in claimed] == [adopted.id]
+
+
+async def test_what_was_bought_is_claimed_once_beside_what_is_to_be_bought(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    running(engine, "right")
+    adopted = (await engine.jobs.adopt(job_id, "right")).job
+    other = await engine.submit("another")
+    assert [job.id for job in await engine.claim()] == [adopted.id, other]

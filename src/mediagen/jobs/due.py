@@ -7,7 +7,8 @@ from sqlalchemy import bindparam, func, literal, select
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.prepared import Prepared
 from mediagen.db.tables import jobs
-from mediagen.jobs.states import JobState
+from mediagen.db.tables import provider_calls as calls
+from mediagen.jobs.states import CallState, JobState
 
 WORKING = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING, JobState.STORING)
 """States whose jobs have something bought or about to be: they go before new ones."""
@@ -32,6 +33,22 @@ _WORKING = Prepared(
     .order_by(jobs.c.run_at)
     .limit(_LIMIT)
     .with_for_update(skip_locked=True),  # PostgreSQL: workers claim side by side; SQLite has one writer
+    lists=("providers",),
+)
+_CAME_LATE = Prepared(
+    select(jobs.c.id)
+    .where(_QUEUED, *_UNLEASED_DUE)
+    .where(jobs.c.provider.in_(_PROVIDERS))
+    .where(
+        jobs.c.id.in_(
+            select(calls.c.job_id).where(
+                calls.c.due_at.is_not(None), calls.c.state == literal(CallState.ORPHAN.value)
+            )
+        )
+    )
+    .order_by(jobs.c.run_at)
+    .limit(_LIMIT)
+    .with_for_update(skip_locked=True),
     lists=("providers",),
 )
 _WITH_QUEUED = Prepared(
@@ -61,6 +78,12 @@ def working(connection: Connection, providers: Sequence[str], limit: int) -> lis
     """Return the ids of due jobs with something bought, those that wait longest first, locked."""
     values = {"now": now_ms(connection), "providers": providers, "most": limit}
     return _WORKING.scalars(connection, values)
+
+
+def bought(connection: Connection, providers: Sequence[str], limit: int) -> list[str]:
+    """Return the ids of due queued jobs that go on with what came to light late: nothing is to be bought, locked."""
+    values = {"now": now_ms(connection), "providers": providers, "most": limit}
+    return _CAME_LATE.scalars(connection, values) if limit > 0 else []
 
 
 def providers_with_queued(connection: Connection, providers: Sequence[str]) -> list[str]:

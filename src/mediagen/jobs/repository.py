@@ -158,10 +158,12 @@ def claim(
 ) -> Claimed:
     """Take the leases of up to `limit` due jobs: first those with something bought, then queued ones.
 
+    What was bought for a queued job and came to light late passes the gate: its provider does not keep it for long.
     Of a provider's queued jobs as many are taken as its gate lets through, by priority, then by age. Jobs of
     providers that are not in `policies` are left alone: this process could do nothing for them.
     """
     ids = due.working(connection, list(policies), limit)
+    ids += due.bought(connection, list(policies), limit - len(ids))
     next_at: list[int] = []
     for provider in due.providers_with_queued(connection, list(policies)):
         free = limit - len(ids)
@@ -172,6 +174,7 @@ def claim(
             next_at.append(gate.next_at)
         since = policies[provider].accepted_since
         found = due.queued(connection, provider, min(free, gate.slots), since)
+        found = [job_id for job_id in found if job_id not in ids]
         if found:
             gates.take(connection, provider, len(found), policies[provider])
             ids += found

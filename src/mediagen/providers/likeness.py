@@ -5,9 +5,11 @@ Only another prompt is another input; every other difference leaves it open.
 """
 
 import html
+import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
@@ -68,7 +70,9 @@ def _is_other_text(sent: str, shown: Any) -> bool:
     if not isinstance(shown, str) or _HIDDEN.fullmatch(shown[:100]):
         return False
     one, other = _words(sent), _words(shown)
-    if one == other or _is_cut(one, other) or _is_garbled(one, shown):
+    if one.casefold() == other.casefold() or _is_cut(one, other) or _is_garbled(one, shown):
+        return False
+    if any(_words(text) == one for text in _unwrapped(shown)):
         return False
     return bool(other)
 
@@ -88,6 +92,15 @@ def _is_garbled(whole: str, shown: str) -> bool:
     if not _LOST.search(shown) or not _LOST.sub("", shown).isascii():
         return False
     return _kept(whole) == _kept(shown)
+
+
+def _unwrapped(shown: str) -> Iterator[str]:
+    """Yield what the text may have been before a system escaped it, or read its UTF-8 by another code."""
+    with suppress(ValueError):
+        yield str(json.loads(f'"{shown}"', strict=False))
+    for code in ("latin-1", "cp1252"):
+        with suppress(ValueError):
+            yield shown.encode(code).decode()
 
 
 def _kept(text: str) -> str:
