@@ -6,8 +6,9 @@ import pytest
 
 from mediagen.errors import Conflict, PredictionGone
 from mediagen.jobs import calls, gates
-from mediagen.jobs.states import JobState
+from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import Findings, Prediction, PredictionStatus, Unknown
+from mediagen.worker import ledger
 from mediagen.worker.ports import Marks
 from mediagen.worker.turns import call_of
 from tests.fakes.replicate import FakeReplicate
@@ -105,3 +106,22 @@ async def test_what_was_bought_is_claimed_once_beside_what_is_to_be_bought(engin
     adopted = (await engine.jobs.adopt(job_id, "right")).job
     other = await engine.submit("another")
     assert [job.id for job in await engine.claim()] == [adopted.id, other]
+
+
+async def test_what_is_found_after_the_end_is_not_stopped_and_can_be_adopted(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    [record] = (await engine.look(job_id)).calls
+    found = replace(running(engine, "right"), call_id=record.id)
+    engine.provider.found = [found]
+    for _ in range(5):
+        engine.clock.advance(60)
+        await ledger.settle_due(engine.ports)
+    [record] = (await engine.look(job_id)).calls
+    assert (record.state, record.due_at) == (CallState.UNKNOWN, None)
+    assert "It is right at the provider, running" in (record.seen or "")
+    assert engine.provider.canceled == []
+    adopted = (await engine.jobs.adopt(job_id, "right")).job
+    await engine.work_for(5)
+    engine.provider.end("right")
+    await engine.work_for(10)
+    assert (await engine.look(adopted.id)).job.state is JobState.SUCCEEDED

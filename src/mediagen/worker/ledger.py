@@ -49,7 +49,7 @@ async def _settle(ports: Ports, provider: Provider, record: CallRecord) -> None:
     given = {} if job is None else provider.input_of(job.prompt, job.parameters)
     call = call_for(ports, record, given)
     if record.provider_ref is None:
-        await _find(ports, provider, record, call)
+        await _find(ports, provider, record, call, job)
     else:
         await _follow(ports, provider, record, call)
 
@@ -76,7 +76,7 @@ def _left_to_its_job(connection: Connection, job: Job, record: CallRecord) -> bo
 # ---------------------------------------------------------------------------------------------- taken, or not
 
 
-async def _find(ports: Ports, provider: Provider, record: CallRecord, call: Call) -> None:
+async def _find(ports: Ports, provider: Provider, record: CallRecord, call: Call, job: Job | None) -> None:
     if provider.capabilities.dedupe is not Dedupe.RECONCILE:
         await ports.db.transact(lambda c: spending.look_later(c, record, None, record.seen or _OPEN))
         return
@@ -87,6 +87,10 @@ async def _find(ports: Ports, provider: Provider, record: CallRecord, call: Call
         await ports.db.transact(lambda c: _look_later(c, ports, provider, record, seen))
         return
     ours = findings.ours
+    if ours is not None and job is not None and job.error_code == "outcome_unknown":
+        seen = f"It is {ours.ref} at the provider, {ours.status}. Adopt it to keep its output"
+        await ports.db.transact(lambda c: spending.look_later(c, record, None, seen))
+        return
     if ours is not None:
         await ports.db.transact(lambda c: _found(c, ports, provider, record, ours))
         return
