@@ -189,6 +189,7 @@ async def test_a_list_that_can_not_be_read_whole_is_used_as_far_as_it_goes_and_r
     sold(engine, job_id)
     engine.provider.listed = Sold(predictions=(), why="it is longer than 100 pages")
     late = worker(engine)
+    assert await claim(late) == []
     await recover(engine, done=False)
     assert len((await engine.look(job_id)).calls) == 1
     engine.clock.advance(1)

@@ -1,13 +1,15 @@
 """SQL that finds the jobs that are due: a worker asks several times a second."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, func, literal, select
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.prepared import Prepared
-from mediagen.db.tables import jobs
+from mediagen.db.tables import job_events, jobs
 from mediagen.db.tables import provider_calls as calls
+from mediagen.jobs.model import EventType
 from mediagen.jobs.states import CallState, JobState
 
 WORKING = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING, JobState.STORING)
@@ -55,14 +57,20 @@ _WITH_QUEUED = Prepared(
     select(jobs.c.provider).where(_QUEUED, *_UNLEASED_DUE).where(jobs.c.provider.in_(_PROVIDERS)).distinct(),
     lists=("providers",),
 )
-_QUEUED_OF = Prepared(
+_OF_PROVIDER = (
     select(jobs.c.id)
-    .where(_QUEUED, jobs.c.provider == bindparam("provider"), jobs.c.created_at >= bindparam("since"))
+    .where(_QUEUED, jobs.c.provider == bindparam("provider"))
     .where(*_UNLEASED_DUE)
     .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
     .limit(_LIMIT)
-    .with_for_update(skip_locked=True)
 )
+_QUEUED_OF = Prepared(_OF_PROVIDER.with_for_update(skip_locked=True))
+_IS_NEW = select(job_events.c.id).where(  # by numbers that only rise: a clock may be set back
+    job_events.c.job_id == jobs.c.id,
+    job_events.c.type == literal(EventType.CREATED.value),
+    job_events.c.id > bindparam("after", type_=job_events.c.id.type),
+)
+_NEW_OF = Prepared(_OF_PROVIDER.where(_IS_NEW.exists()).with_for_update(skip_locked=True, of=jobs))
 _NEXT = Prepared(
     select(func.min(jobs.c.run_at)).where(
         jobs.c.finished_at.is_(None),
@@ -92,12 +100,17 @@ def providers_with_queued(connection: Connection, providers: Sequence[str]) -> l
     return sorted(_WITH_QUEUED.scalars(connection, values))
 
 
-def queued(connection: Connection, provider: str, limit: int, since: int = 0) -> list[str]:
-    """Return the ids of due jobs with nothing bought yet, accepted since then, by priority, then by age, locked."""
+def queued(connection: Connection, provider: str, limit: int, after: int | None = None) -> list[str]:
+    """Return the ids of due jobs with nothing bought yet, by priority, then by age, locked.
+
+    With `after`, only jobs that were accepted after that event.
+    """
     if limit <= 0:
         return []
-    values = {"now": now_ms(connection), "provider": provider, "most": limit, "since": since}
-    return _QUEUED_OF.scalars(connection, values)
+    values: dict[str, Any] = {"now": now_ms(connection), "provider": provider, "most": limit}
+    if after is None:
+        return _QUEUED_OF.scalars(connection, values)
+    return _NEW_OF.scalars(connection, {**values, "after": after})
 
 
 def next_run_at(connection: Connection, providers: Sequence[str]) -> list[int]:

@@ -23,7 +23,7 @@ class GatePolicy:
 
     creates_per_s: float
     max_in_flight: int | None = None
-    accepted_since: int = 0  # only jobs of after then are bought for
+    accepted_after: int | None = None  # only jobs whose first event is newer are bought for; None: all
 
     @property
     def interval_ms(self) -> float:

@@ -172,8 +172,8 @@ def claim(
         gate = gates.opening(connection, provider, policies[provider])
         if gate.next_at is not None:
             next_at.append(gate.next_at)
-        since = policies[provider].accepted_since
-        found = due.queued(connection, provider, min(free, gate.slots), since)
+        after = policies[provider].accepted_after
+        found = due.queued(connection, provider, min(free, gate.slots), after)
         found = [job_id for job_id in found if job_id not in ids]
         if found:
             gates.take(connection, provider, len(found), policies[provider])

@@ -14,9 +14,9 @@ from functools import partial
 
 import structlog
 
-from mediagen.db.engine import Connection, now_ms
+from mediagen.db.engine import Connection
 from mediagen.errors import LeaseLost, MediagenError, Unavailable
-from mediagen.jobs import calls, leases, repository, traits, wishes
+from mediagen.jobs import calls, events, leases, repository, traits, wishes
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import Job
 from mediagen.worker import recovery, steps
@@ -64,7 +64,7 @@ class Worker:
         self.unrecovered = {  # providers that may have sold what an older copy of the database does not know of
             provider.name for provider in ports.providers if recovery.needs_recovery(provider)
         }
-        self._started_at = 0  # by the database's clock; 0 before the first claim
+        self._begun_after: int | None = None  # the newest event at the first claim; None before
         self._begun = asyncio.Event()  # set by the first claim
         self._cut_off = False  # the database was away: leases may be held that nobody here uses
         self._stopping = False
@@ -143,34 +143,34 @@ class Worker:
         def write(connection: Connection) -> tuple[int, repository.Claimed]:
             if cut_off:
                 leases.release_idle(connection, self.name, running)
-            started_at = self._started_at or self._begin(connection)
+            begun_after = self._begin(connection) if self._begun_after is None else self._begun_after
             claimed = repository.claim(
                 connection,
                 owner=self.name,
                 limit=room,
                 lease_ms=self._lease_ms,
-                policies=self._policies(started_at),
+                policies=self._policies(begun_after),
             )
-            return started_at, claimed
+            return begun_after, claimed
 
-        self._started_at, claimed = await self._ports.db.transact(write)
+        self._begun_after, claimed = await self._ports.db.transact(write)
         self._begun.set()
         return claimed
 
     def _begin(self, connection: Connection) -> int:
-        """Read what is remembered of providers, before anything is bought; return when that was."""
+        """Read what is remembered of providers, before anything is bought; return the newest event of then."""
         marks = self._ports.marks
         marks.refused_by.update(traits.having(connection, traits.REFUSES_MARKERS))
         marks.since[marks.at] = traits.marks_since(connection, marks.at)
         for name in sorted(self.unrecovered):
             if (provider := self._ports.providers.get(name)) is not None:
                 recovery.begin(connection, provider)
-        return now_ms(connection)
+        return events.last_id(connection)
 
-    def _policies(self, started_at: int) -> Mapping[str, GatePolicy]:
+    def _policies(self, begun_after: int) -> Mapping[str, GatePolicy]:
         """Return how fast is bought; until it is known what was bought before, only for jobs that are new."""
         return {
-            name: replace(policy, accepted_since=started_at) if name in self.unrecovered else policy
+            name: replace(policy, accepted_after=begun_after) if name in self.unrecovered else policy
             for name, policy in self._config.policies.items()
         }
 
