@@ -197,8 +197,13 @@ class Audit:
             self._wrong(call, "is left unknown without a reason")
         elif job.state == JobState.CANCELED and not self._checker.marked:
             return  # what only looks like it is not taken for it without a job
-        elif self._profile.asks and not self._happened.doubtful and not self._happened.jumped:
+        elif not self._can_not_be_told(job):
             self._wrong(call, f"is left unknown, and nothing stood against finding out: {call.seen}")
+
+    def _can_not_be_told(self, job: JobRow) -> bool:
+        """Tell whether something stood against finding out what became of a call of the job."""
+        untimed = any(c.job_id == job.id and c.asked_at is None for c in self._checker.calls.values())
+        return not self._profile.asks or untimed or self._happened.doubtful or self._happened.jumped
 
     def _unheld(self, call: CallRow) -> bool:
         """Tell whether it was sold although no call has the sale."""
@@ -283,5 +288,5 @@ class Audit:
                 return sale.ends >= self._checker.intended[sale.call_id] + happened.timeout_ms
             case "outcome_unknown":
                 told = holder is not None and self._checker.named[holder.id] < self._checker.ended[job.id]
-                return not told and (not self._profile.asks or happened.doubtful or happened.jumped)
+                return not told and self._can_not_be_told(job)
         return False

@@ -71,6 +71,7 @@ class CallRow(NamedTuple):
     due_at: int | None
     finished_at: int | None
     seen: str | None
+    asked_at: int | None
 
 
 _JOBS = f"SELECT {', '.join(JobRow._fields)} FROM jobs ORDER BY id"

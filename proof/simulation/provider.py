@@ -264,4 +264,7 @@ def contradicts(call: Call, entry: Entry) -> bool:
         return entry.marker.call != call.id.lower()
     if entry.webhook is not None:
         return entry.webhook != call.webhook_url
+    window = Window.of(call)
+    if window is not None and entry.made_ms is not None and not window.holds(entry.made_ms):
+        return True
     return entry.removed or compare(call.input, entry.input) is Likeness.OTHER
