@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from mediagen.clock import Clock, SystemClock
@@ -10,6 +11,7 @@ from mediagen.providers.markers import Marker
 from mediagen.providers.replicate import ReplicateProvider, ReplicateSettings
 from mediagen.safefetch import Fetcher
 from mediagen.settings import load, load_settings
+from tests.fakes.replicate import FakeReplicate
 from tests.fakes.replicate_data import now_ms
 
 CLOCK = SystemClock()
@@ -64,3 +66,10 @@ async def bought(provider: ReplicateProvider, call: Call) -> Prediction:
     outcome = await create(provider, call)
     assert isinstance(outcome, Accepted), outcome
     return outcome.prediction
+
+
+async def followed(replicate: ReplicateProvider, fake: FakeReplicate, call: Call) -> Call:
+    """Buy the call, wait for its end, and return it with its ref."""
+    prediction = await bought(replicate, call)
+    await fake.ended(prediction.ref)
+    return replace(call, ref=prediction.ref)

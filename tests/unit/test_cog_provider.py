@@ -6,26 +6,18 @@ from typing import Any
 
 import pytest
 
-from mediagen.clock import SystemClock
 from mediagen.errors import ProviderError
 from mediagen.providers.base import (
-    Accepted,
-    Call,
-    Outcome,
     Prediction,
     PredictionStatus,
-    ProviderContext,
     Rejected,
     RejectReason,
     Unknown,
 )
-from mediagen.providers.cog import CogProvider, CogSettings
-from mediagen.safefetch import Fetcher
-from mediagen.settings import load, load_settings
+from mediagen.providers.cog import CogProvider
+from tests.fakes.cog_client import CLOCK, MAX_BYTES, a_call, create, prediction, provider_at
 from tests.fakes.cog_faults import CogFaults
 
-CLOCK = SystemClock()
-MAX_BYTES = 4096
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -39,38 +31,9 @@ async def faults() -> AsyncIterator[CogFaults]:
 
 
 @pytest.fixture
-async def context() -> AsyncIterator[ProviderContext]:
-    fetcher = Fetcher(max_bytes=MAX_BYTES)
-    yield ProviderContext(settings=load_settings(max_output_bytes=MAX_BYTES), clock=CLOCK, fetcher=fetcher)
-    await fetcher.close()
-
-
-@pytest.fixture
-async def cog(faults: CogFaults, context: ProviderContext) -> AsyncIterator[CogProvider]:
-    provider = CogProvider(context, load(CogSettings, cog_url=faults.url))
-    yield provider
-    await provider.close()
-
-
-def a_call(timeout_s: float = 30, **parameters: Any) -> Call:
-    inputs = {"prompt": "a pond", **parameters}
-    return Call(id=CLOCK.new_id(), model="cog/predictor", input=inputs, created_at_ms=0, timeout_s=timeout_s)
-
-
-async def create(cog: CogProvider, call: Call | None = None) -> Outcome:
-    return await cog.create(call or a_call(), send_by=CLOCK.monotonic() + 10)
-
-
-async def prediction(cog: CogProvider, call: Call | None = None) -> Prediction:
-    outcome = await create(cog, call)
-    assert isinstance(outcome, Accepted), outcome
-    return outcome.prediction
-
-
-async def rejection(cog: CogProvider) -> Rejected:
-    outcome = await create(cog)
-    assert isinstance(outcome, Rejected), outcome
-    return outcome
+async def cog(faults: CogFaults) -> AsyncIterator[CogProvider]:
+    async with provider_at(faults.url) as provider:
+        yield provider
 
 
 async def a_failure(faults: CogFaults, cog: CogProvider, error: str) -> Prediction:

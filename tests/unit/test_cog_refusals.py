@@ -1,34 +1,18 @@
 """Which answers of Cog prove that a prediction was not carried out, and which prove nothing."""
 
-import base64
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from mediagen.clock import SystemClock
 from mediagen.providers.base import (
-    Accepted,
-    Call,
-    Outcome,
-    Prediction,
-    ProviderContext,
-    Rejected,
     RejectReason,
     Unknown,
 )
-from mediagen.providers.cog import CogProvider, CogSettings
-from mediagen.safefetch import Fetcher
-from mediagen.settings import load, load_settings
+from mediagen.providers.cog import CogProvider
+from tests.fakes.cog_client import create, provider_at, rejection
 from tests.fakes.cog_faults import CogFaults
-
-CLOCK = SystemClock()
-MAX_BYTES = 4096
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-PNG_URI = "data:image/png;base64," + base64.b64encode(PNG).decode()
 
 
 @pytest.fixture
@@ -38,38 +22,9 @@ async def faults() -> AsyncIterator[CogFaults]:
 
 
 @pytest.fixture
-async def context() -> AsyncIterator[ProviderContext]:
-    fetcher = Fetcher(max_bytes=MAX_BYTES)
-    yield ProviderContext(settings=load_settings(max_output_bytes=MAX_BYTES), clock=CLOCK, fetcher=fetcher)
-    await fetcher.close()
-
-
-@pytest.fixture
-async def cog(faults: CogFaults, context: ProviderContext) -> AsyncIterator[CogProvider]:
-    provider = CogProvider(context, load(CogSettings, cog_url=faults.url))
-    yield provider
-    await provider.close()
-
-
-def a_call(timeout_s: float = 30, **parameters: Any) -> Call:
-    inputs = {"prompt": "a pond", **parameters}
-    return Call(id=CLOCK.new_id(), model="cog/predictor", input=inputs, created_at_ms=0, timeout_s=timeout_s)
-
-
-async def create(cog: CogProvider, call: Call | None = None) -> Outcome:
-    return await cog.create(call or a_call(), send_by=CLOCK.monotonic() + 10)
-
-
-async def prediction(cog: CogProvider, call: Call | None = None) -> Prediction:
-    outcome = await create(cog, call)
-    assert isinstance(outcome, Accepted), outcome
-    return outcome.prediction
-
-
-async def rejection(cog: CogProvider) -> Rejected:
-    outcome = await create(cog)
-    assert isinstance(outcome, Rejected), outcome
-    return outcome
+async def cog(faults: CogFaults) -> AsyncIterator[CogProvider]:
+    async with provider_at(faults.url) as provider:
+        yield provider
 
 
 # --- refusals: certainly not carried out
@@ -148,13 +103,12 @@ async def test_a_wrong_address_names_the_setting(faults: CogFaults, cog: CogProv
     assert "COG_URL" in (await rejection(cog)).message
 
 
-async def test_a_port_where_nobody_listens_is_unreachable(context: ProviderContext) -> None:
+async def test_a_port_where_nobody_listens_is_unreachable() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        cog = CogProvider(context, load(CogSettings, cog_url=url))
-        assert (await rejection(cog)).reason is RejectReason.UNREACHABLE
-        await cog.close()
+        async with provider_at(url) as cog:
+            assert (await rejection(cog)).reason is RejectReason.UNREACHABLE
 
 
 # --- no answer to trust

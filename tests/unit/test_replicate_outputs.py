@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from PIL import Image
 
 from mediagen.errors import FetchError, FetchGone, SettingsError
 from mediagen.providers.base import (
-    Call,
     Output,
     ProviderContext,
 )
@@ -18,7 +16,7 @@ from mediagen.providers.replicate import ReplicateProvider
 from mediagen.safefetch import Fetcher
 from mediagen.settings import load_settings
 from tests.fakes.replicate import FakeReplicate
-from tests.fakes.replicate_client import CLOCK, a_call, bought, provider_at
+from tests.fakes.replicate_client import CLOCK, a_call, followed, provider_at
 
 
 @pytest.fixture
@@ -41,13 +39,6 @@ async def context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncItera
     fetcher = Fetcher(max_bytes=1000)
     yield ProviderContext(settings=load_settings(), clock=CLOCK, fetcher=fetcher)
     await fetcher.close()
-
-
-async def followed(replicate: ReplicateProvider, fake: FakeReplicate, call: Call) -> Call:
-    """Buy the call, wait for its end, and return it with its ref."""
-    prediction = await bought(replicate, call)
-    await fake.ended(prediction.ref)
-    return replace(call, ref=prediction.ref)
 
 
 async def test_what_a_model_says_beside_its_files_is_kept(

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 
 from mediagen.errors import PredictionGone, ProviderError, SettingsError
 from mediagen.providers.base import (
-    Call,
     Dedupe,
     Output,
     PredictionStatus,
@@ -23,7 +21,7 @@ from mediagen.safefetch import Fetcher
 from mediagen.settings import load_settings
 from tests.fakes.handclock import HandClock
 from tests.fakes.replicate import FakeReplicate
-from tests.fakes.replicate_client import CLOCK, MODEL, a_call, bought, create, provider_at
+from tests.fakes.replicate_client import CLOCK, MODEL, a_call, bought, create, followed, provider_at
 from tests.fakes.replicate_data import VERSION
 
 
@@ -47,13 +45,6 @@ async def context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncItera
     fetcher = Fetcher(max_bytes=1000)
     yield ProviderContext(settings=load_settings(), clock=CLOCK, fetcher=fetcher)
     await fetcher.close()
-
-
-async def followed(replicate: ReplicateProvider, fake: FakeReplicate, call: Call) -> Call:
-    """Buy the call, wait for its end, and return it with its ref."""
-    prediction = await bought(replicate, call)
-    await fake.ended(prediction.ref)
-    return replace(call, ref=prediction.ref)
 
 
 # --- settings
