@@ -37,11 +37,6 @@ def dimensions(path: Path, media: MediaType) -> tuple[int, int] | None:
     return width, height
 
 
-def has_size(media: MediaType) -> bool:
-    """Tell whether files of the type have a size in pixels that is read here."""
-    return media in _READERS
-
-
 def _png(file: BinaryIO) -> tuple[int, int]:
     return struct.unpack(">II", file.read(24)[16:])
 

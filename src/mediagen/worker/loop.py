@@ -56,7 +56,7 @@ class Worker:
 
     def __init__(self, ports: Ports, config: WorkerConfig, wait: Wait, ring: Callable[[], None]) -> None:
         self.name = f"{host_name()}:{os.getpid()}:{ports.clock.new_secret()[:6]}"
-        self.ports = self._ports = ports
+        self.ports = ports
         self._config = config
         self._wait = wait
         self._ring = ring
@@ -134,7 +134,7 @@ class Worker:
         held = [job.lease for job in waiting]
         if held:
             with suppress(Unavailable):  # then the leases run out
-                await self._ports.db.transact(lambda c: wishes.put_back(c, held, _SUSPECT_PAUSE_MS))
+                await self.ports.db.transact(lambda c: wishes.put_back(c, held, _SUSPECT_PAUSE_MS))
 
     async def _claim(self, room: int) -> repository.Claimed:
         cut_off, self._cut_off = self._cut_off, False
@@ -153,17 +153,17 @@ class Worker:
             )
             return begun_after, claimed
 
-        self._begun_after, claimed = await self._ports.db.transact(write)
+        self._begun_after, claimed = await self.ports.db.transact(write)
         self._begun.set()
         return claimed
 
     def _begin(self, connection: Connection) -> int:
         """Read what is remembered of providers, before anything is bought; return the newest event of then."""
-        marks = self._ports.marks
+        marks = self.ports.marks
         marks.refused_by.update(traits.having(connection, traits.REFUSES_MARKERS))
         marks.since[marks.at] = traits.marks_since(connection, marks.at)
         for name in sorted(self.unrecovered):
-            if (provider := self._ports.providers.get(name)) is not None:
+            if (provider := self.ports.providers.get(name)) is not None:
                 recovery.begin(connection, provider)
         return events.last_id(connection)
 
@@ -188,8 +188,8 @@ class Worker:
 
     async def recover(self, name: str) -> None:
         """Learn what was bought from a provider before this process started."""
-        provider = self._ports.providers.get(name)
-        if provider is None or await recovery.recover(self._ports, provider):
+        provider = self.ports.providers.get(name)
+        if provider is None or await recovery.recover(self.ports, provider):
             self.unrecovered.discard(name)
 
     @property
@@ -199,7 +199,7 @@ class Worker:
     def _pause_s(self, next_at: int | None) -> float:
         if next_at is None:
             return self._config.poll_s
-        return min(self._config.poll_s, max(0.001, (next_at - self._ports.clock.now_ms()) / 1000))
+        return min(self._config.poll_s, max(0.001, (next_at - self.ports.clock.now_ms()) / 1000))
 
     # ------------------------------------------------------------------------------------------ steps
 
@@ -212,7 +212,7 @@ class Worker:
         """Take the job's next step; return whether the database went away under it, so that its lease may be held."""
         structlog.contextvars.bind_contextvars(job_id=job.id, state=job.state.value)
         try:
-            await steps.run(self._ports, job)
+            await steps.run(self.ports, job)
         except LeaseLost as error:
             log.info("step.lease_lost", reason=str(error))
         except Unavailable as error:
@@ -253,7 +253,7 @@ class Worker:
         own = [job.lease for job, _ in held.values()]
         if not own:
             return
-        kept = await self._ports.db.transact(lambda c: repository.renew(c, own, self._lease_ms))
+        kept = await self.ports.db.transact(lambda c: repository.renew(c, own, self._lease_ms))
         for job_id in held.keys() - kept:
             if self._running.get(job_id) == held[job_id]:
                 held[job_id][1].cancel()
@@ -267,20 +267,20 @@ class Worker:
                 await _attempt(partial(self._pass_on, [job.id for job in held]))
 
     def _holds(self, job: Job) -> bool:
-        provider = self._ports.providers.get(job.provider)
+        provider = self.ports.providers.get(job.provider)
         return provider is not None and provider.capabilities.synchronous
 
     async def _pass_on(self, job_ids: list[str]) -> None:
-        found = await self._ports.db.read(lambda c: repository.get_many(c, job_ids))
+        found = await self.ports.db.read(lambda c: repository.get_many(c, job_ids))
         for job in found.values():
             if job.cancel_requested_at is not None and not job.finished:
                 await self._cancel_held(job)
 
     async def _cancel_held(self, job: Job) -> None:
-        provider = self._ports.providers.get(job.provider)
-        record = await self._ports.db.read(lambda c: calls.live(c, job.id))
+        provider = self.ports.providers.get(job.provider)
+        record = await self.ports.db.read(lambda c: calls.live(c, job.id))
         if provider is not None and record is not None:
-            await provider.cancel(call_of(self._ports, provider, job, record))
+            await provider.cancel(call_of(self.ports, provider, job, record))
 
 
 async def _attempt(act: Callable[[], Awaitable[None]]) -> None:
