@@ -173,7 +173,7 @@ def main() -> int:
         help="seconds until the provider lists a create; above RECONCILE_GRACE, jobs are bought twice",
     )
     parser.add_argument(
-        "--faults", choices=FAULTS, default="old", help="all: the provider also says what proves nothing"
+        "--faults", choices=FAULTS, default="all", help="all: the provider also says what proves nothing"
     )
     parser.add_argument("--json", type=new_file, help="write the figures there, too")
     parser.add_argument("--keep", action="store_true", help="keep database, files and logs")

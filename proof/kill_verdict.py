@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proof.audited import wrong_in
 from proof.evil_provider import TRANSIENT
 
 Json = dict[str, Any]
@@ -73,7 +74,7 @@ def judge(evidence: Evidence, took_s: float) -> Verdict:
         "bought twice": _bought_twice(by_prompt),
         "wrong end": _wrong_ends(evidence, by_prompt),
         "wrong file": list(evidence.wrong_files),
-        "audit": _audit_findings(evidence),
+        "audit": wrong_in(evidence.audit, evidence.others),
         "crashed step": _crashes(evidence.log),
         "left running": [f"process {pid}" for pid in evidence.left_running],
         "bad stop": [] if evidence.stopped == 0 else [f"exit code {evidence.stopped}"],
@@ -159,18 +160,6 @@ def _damage(database: Path) -> list[str]:
         [(said,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
     connection.close()
     return [] if said == "ok" else [str(said)]
-
-
-def _audit_findings(evidence: Evidence) -> list[str]:
-    """Return what is wrong with the audit: it must name all that others bought, and nothing else."""
-    audit, others = evidence.audit, set(evidence.others)
-    if not others:
-        return [] if audit["exit_code"] == 0 else [str(audit)[:500]]
-    named = {str(each["ref"]) for each in audit.get("orphans", ())}
-    own = [*audit.get("missing", ("no answer",)), *audit.get("bought_twice", ())]
-    unlike = [f"named {ref}, which is ours" for ref in named - others]
-    unlike += [f"did not name {ref}, which others bought" for ref in others - named]
-    return [*unlike, *map(str, own)]
 
 
 def _audit_counts(audit: Json) -> Json:

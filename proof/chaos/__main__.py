@@ -1,6 +1,7 @@
 """Chaos: kill, flush and restart a whole installation under load, and count what was lost or bought twice.
 
-    python -m proof.chaos [--minutes 5] [--kill-every 2] [--flush-every 10] [--pg-restarts 5] [--rate 4] [--ours-only]
+    python -m proof.chaos [--minutes 5] [--kill-every 2] [--flush-every 10] [--pg-restarts 5] [--rate 4]
+                          [--faults all|old] [--ours-only]
 
 Real processes: PostgreSQL, Redis and S3 of its own, two API processes, two Celery workers, and the evil provider of
 the kill loop. Jobs are submitted with an Idempotency-Key to either API process, again for as long as nobody
@@ -27,6 +28,7 @@ from proof.chaos.faults import harm
 from proof.chaos.verdict import Evidence, Verdict, judge
 from proof.chaos.world import Plan, Run, world
 from proof.command import above_zero, finish, new_file, whole
+from proof.evil_provider import FAULTS
 from proof.processes import left_running
 from proof.table import save, show
 from tests.fakes import kept
@@ -81,7 +83,7 @@ async def _collect(run: Run, settled_s: float) -> Evidence:
         prompts={number: run.prompt(number) for number in run.accepted},
         ends=await run.design.ends(run),
         sold=book["sold"],
-        audit=await run.design.audit(run, book["sold"]),
+        audit=await run.design.audit(run, book),
         odd_answers=run.odd_answers,
         crashes=await asyncio.to_thread(_crashes, run),
         counts={
@@ -125,6 +127,9 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--rate", type=above_zero, default=4.0, help="jobs submitted per second")
     parser.add_argument("--settle", type=above_zero, default=180.0, help="seconds until all must have ended")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--faults", choices=FAULTS, default="all", help="all: the provider also says what proves nothing"
+    )
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--ours-only", action="store_true", help="leave the usual design out")
     only.add_argument("--usual", action="store_true", help="run against the usual design alone")
@@ -144,6 +149,7 @@ def main() -> int:
         rate=given.rate,
         settle_s=given.settle,
         seed=given.seed,
+        faults=given.faults,
     )
     ours, usual = DESIGNS
     designs = [usual] if given.usual else [ours] if given.ours_only else [ours, usual]

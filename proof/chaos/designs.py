@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import NullPool, create_engine, text
 
+from proof.audited import wrong_in
 from proof.kill_world import SETTINGS, outside
 from tests.fakes.replicate_data import draw
 from tests.fakes.s3 import S3Server
@@ -37,7 +38,7 @@ class End:
 class Audit:
     """The provider's list beside the ledger."""
 
-    left: int  # sold, and unknown to the ledger
+    left: int  # sold, unknown to the ledger, and not bought by others
     unknown: int  # in the ledger, and not sold; or still undecided
     said: str
 
@@ -70,8 +71,8 @@ class Design(ABC):
         """Return all jobs."""
 
     @abstractmethod
-    async def audit(self, run: "Run", sold: Sequence[Json]) -> Audit:
-        """Compare what was sold with what is known of it."""
+    async def audit(self, run: "Run", book: Json) -> Audit:
+        """Compare what was sold with what is known of it. `book` is the provider's: `sold`, and `others`."""
 
     def ask(self, servers: "Servers", query: str, values: Mapping[str, object] | None = None) -> Rows:
         """Return what the database answers. Raises SQLAlchemy's `OperationalError` while it is away."""
@@ -136,7 +137,7 @@ class Ours(Design):
             data = await answer.read()
         return answer.status == 200 and data == draw({"prompt": job["prompt"]})
 
-    async def audit(self, run: "Run", sold: Sequence[Json]) -> Audit:
+    async def audit(self, run: "Run", book: Json) -> Audit:
         """Run `mediagen audit` as an operator would."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "mediagen", "audit", "--since", "7d", "--json"),
@@ -150,10 +151,11 @@ class Ours(Design):
             [found] = json.loads(out)
         except ValueError as error:
             raise RuntimeError(f"mediagen audit: {err.decode(errors='replace')}") from error
+        wrong = wrong_in({"exit_code": process.returncode, **found}, book["others"])
         return Audit(
-            left=len(found["orphans"]),
+            left=sum(orphan["ref"] not in book["others"] for orphan in found["orphans"]),
             unknown=len(found["missing"]) + len(found["undecided"]),
-            said="" if process.returncode == 0 else str(found)[:500],
+            said="; ".join(wrong)[:500],
         )
 
 
@@ -205,9 +207,9 @@ class Usual(Design):
             for job_id, prompt, status, error in rows
         ]
 
-    async def audit(self, run: "Run", sold: Sequence[Json]) -> Audit:
+    async def audit(self, run: "Run", book: Json) -> Audit:
         known = {ref for (ref,) in self.ask(run.servers, "SELECT ref FROM usual_calls")}
-        refs = {each["ref"] for each in sold}
+        refs = {each["ref"] for each in book["sold"]}
         return Audit(left=len(refs - known), unknown=len(known - refs), said="")
 
 

@@ -39,6 +39,7 @@ class Plan:
     settle_s: float  # from the last fault until all must have ended
     seed: int = 1
     evil: bool = True  # what the provider is
+    faults: str = "old"  # of the provider: evil_provider.FAULTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ async def _entered(stack: AsyncExitStack, server: AbstractContextManager[T]) -> 
 
 async def _provider(stack: AsyncExitStack, plan: Plan, folder: Path) -> str:
     log = folder / "provider.log"
-    command = (sys.executable, "-m", "proof.evil_provider", "--seed", str(plan.seed))
+    command = (sys.executable, "-m", "proof.evil_provider", "--seed", str(plan.seed), "--faults", plan.faults)
     provider = Process(command, folder, outside(), log)
     stack.push_async_callback(provider.kill)
     await provider.start()

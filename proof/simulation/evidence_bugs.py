@@ -54,6 +54,10 @@ def _without_removed(search: evidence.Search, entry: Entry) -> None:
         _weigh(search, entry)
 
 
+def _clocks_are_right(search: evidence.Search, entry: Entry) -> bool:
+    return False
+
+
 def _nothing_contradicts(call: Call, entry: Entry) -> bool:
     return False
 
@@ -144,6 +148,12 @@ EVIDENCE_BUGS = (
         wrong="an input that is shown changed is another one",
         swaps=[(compare, _exactly)],
         faults=_LOST_ANSWERS | {F.ECHO_CHANGED, F.MARKER_NOT_SHOWN},
+    ),
+    Mutant(
+        name="clock-believed",
+        wrong="an entry of another time is not the call, though a clock may have been wrong for a while",
+        swaps=[(Named(evidence.Search, "_is_near"), _clocks_are_right)],
+        faults=_LOST_ANSWERS | {F.SELLER_CLOCK_UNSTEADY, F.MARKER_REFUSED},
     ),
     Mutant(
         name="removed-is-other",

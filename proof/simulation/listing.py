@@ -79,6 +79,7 @@ class Listing:
     clock: Callable[[], int]  # the seller's own
     marks: bool  # whether it shows webhooks
     keeps: bool  # even of what has lost its input
+    sorts: bool  # by date, not as they came in
     _lines: list[_Line] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -154,8 +155,7 @@ class Listing:
     def rows(self) -> Sequence[Row]:
         """Return the list, newest first."""
         now = self.now()
-        return [
-            line.row(now, marks=self.marks, keeps=self.keeps)
-            for line in reversed(self._lines)
-            if line.sale.listed <= now
-        ]
+        lines = [line for line in self._lines if line.sale.listed <= now]
+        if self.sorts:
+            lines.sort(key=lambda line: line.made_ms)
+        return [line.row(now, marks=self.marks, keeps=self.keeps) for line in reversed(lines)]

@@ -167,7 +167,7 @@ class SimProvider(Provider):
         await self._ask(Fault.LIST_FAILS)
         sought = self._by_its_clock(call)
         window = Window.of(sought)
-        rows, why = self._seller.page_through(window.from_ms if window else None)
+        rows, why = self._seller.page_through(window.back_to_ms if window else None)
         search = Search(sought, lambda entry: entry.model == call.model)
         for row in rows:
             entry = self._entry(row)

@@ -86,6 +86,7 @@ class Seller:
             clock=self.clock,
             marks=traits.shows_markers,
             keeps=traits.keeps_markers,
+            sorts=traits.sorts_by_date,
         )
         self.refused: set[str] = set()  # call ids whose input is refused whenever it comes
         self._holding: dict[str, list[Mail[Outcome]]] = {}  # creates whose answer waits for the end, by ref

@@ -21,6 +21,7 @@ class Traits:
     shows_markers: bool
     keeps_markers: bool  # on what has lost its input
     refuses_markers: bool
+    sorts_by_date: bool  # its list, also where its clock was set
     list_cut_until: float = 0  # virtual ms; until then a page of the list leads to itself
 
     @classmethod
@@ -32,6 +33,7 @@ class Traits:
             shows_markers=not faults.strikes(Fault.MARKER_NOT_SHOWN),
             keeps_markers=rng.random() < 0.5,
             refuses_markers=faults.strikes(Fault.MARKER_REFUSED),
+            sorts_by_date=rng.random() < 0.5,
         )
 
     def is_cut(self, rng: Random, faults: Faults, now: int) -> bool:

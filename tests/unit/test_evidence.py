@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mediagen.providers.base import Call, Findings, Prediction, PredictionStatus
-from mediagen.providers.evidence import AFTER_MS, BEFORE_MS, Entry, Search, Shown
+from mediagen.providers.evidence import AFTER_MS, BEFORE_MS, SET_MS, Entry, Search, Shown, Window
 from mediagen.providers.markers import NOWHERE, Marker
 
 ASKED_MS = 1_800_000_000_000
@@ -169,7 +169,42 @@ def test_another_model_makes_it_a_doubt_and_no_more() -> None:
     ],
 )
 def test_only_what_was_made_at_that_time_can_be_it(made_ms: int | None, is_open: bool) -> None:
-    assert (seen(weighed(entry(made_ms=made_ms))) != NOTHING) is is_open
+    assert (seen(weighed(entry(made_ms=made_ms, input=None))) != NOTHING) is is_open
+
+
+FAR = [ASKED_MS - BEFORE_MS - 1, ASKED_MS - SET_MS, ASKED_MS + AFTER_MS + 1, ASKED_MS + SET_MS]
+
+
+@pytest.mark.parametrize("made_ms", FAR)
+def test_what_shows_just_its_input_may_be_it_though_a_clock_was_wrong_for_a_while(made_ms: int) -> None:
+    assert seen(weighed(entry(made_ms=made_ms))) == (None, [], ["it"], [])
+    assert seen(weighed(entry(made_ms=made_ms), call=UNMARKED, shown=knowing(MARKED))) == (
+        None,
+        [],
+        ["it"],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input": None},
+        {"removed": True, "input": {}},
+        {"input": {**INPUT, "width": 768}},
+        {"prediction": None},
+    ],
+)
+@pytest.mark.parametrize("made_ms", FAR)
+def test_at_another_time_only_just_its_input_is_a_doubt(made_ms: int, changes: dict[str, Any]) -> None:
+    assert seen(weighed(entry(made_ms=made_ms, **changes))) == NOTHING
+
+
+def test_the_list_is_read_as_far_back_as_something_in_it_may_be_a_doubt() -> None:
+    window = Window.of(CALL)
+    assert window is not None
+    assert seen(weighed(entry(made_ms=window.back_to_ms))) != NOTHING
+    assert seen(weighed(entry(made_ms=window.back_to_ms - 1))) == NOTHING
 
 
 def test_without_the_providers_clock_any_time_may_be_that_time() -> None:

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from mediagen.errors import ProviderError, Unreadable
+from mediagen.providers import replicate as replicate_module
 from mediagen.providers.base import Call, Unknown
 from mediagen.providers.replicate import FIND_PAGES, ReplicateProvider
 from tests.fakes.rawhttp import app_server, hang_up, raw_server
@@ -159,8 +160,8 @@ async def test_what_differs_beside_the_prompt_is_a_doubt(
     "change",
     [
         lambda kept: kept.input.update(prompt="a lake"),
-        lambda kept: setattr(kept, "created_ms", kept.created_ms - 16_000),
-        lambda kept: setattr(kept, "created_ms", kept.created_ms + 121_000),
+        lambda kept: setattr(kept, "created_ms", kept.created_ms - 3_700_000),
+        lambda kept: setattr(kept, "created_ms", kept.created_ms + 3_800_000),
         lambda kept: setattr(kept, "webhook", "https://app.example/done"),
     ],
     ids=["other prompt", "too early", "too late", "rings elsewhere"],
@@ -172,6 +173,16 @@ async def test_what_says_that_it_is_another_one_is_nothing(
     kept = await lost(replicate, fake, call)
     change(kept)
     assert await found(replicate, call) == {}
+
+
+@pytest.mark.parametrize("off_ms", [-3_600_000, -16_000, 121_000, 3_600_000])
+async def test_what_was_dated_by_a_clock_that_was_wrong_for_a_while_is_a_doubt(
+    fake: FakeReplicate, replicate: ReplicateProvider, off_ms: int
+) -> None:
+    call = a_call(width=512)
+    kept = await lost(replicate, fake, call)
+    kept.created_ms += off_ms
+    assert await found(replicate, call) == {"doubtful": [kept.id]}
 
 
 @pytest.mark.parametrize("model", [VERSION, f"acme/model:{VERSION}"])
@@ -225,12 +236,27 @@ async def test_the_search_goes_back_to_the_time_of_the_call_by_the_providers_clo
     fake.page_size = 2
     call = a_call(hook=True)
     for i in range(4):
-        (await lost(replicate, fake, a_call(f"old {i}"))).created_ms -= 3_600_000
+        (await lost(replicate, fake, a_call(f"old {i}"))).created_ms -= 7_200_000
     kept = await lost(replicate, fake, call)
     for i in range(5):
         await bought(replicate, a_call(f"new {i}"))
     assert await found(replicate, call) == {"ours": kept.id}
     assert fake.asked[LIST] == 4  # 3 pages of now, and one that reaches into the past
+
+
+@pytest.mark.parametrize("hook", [True, False])
+async def test_more_than_can_be_read_of_the_hour_before_the_call_matters_only_without_markers(
+    fake: FakeReplicate, replicate: ReplicateProvider, monkeypatch: pytest.MonkeyPatch, hook: bool
+) -> None:
+    monkeypatch.setattr(replicate_module, "FIND_PAGES", 3)
+    fake.page_size = 2
+    for i in range(6):
+        (await lost(replicate, fake, a_call(f"old {i}"))).created_ms -= 1_800_000
+    await bought(replicate, a_call("marked", hook=True))
+    fake.switches.refuse = 500
+    call = a_call(hook=hook)
+    assert isinstance(await create(replicate, call), Unknown)
+    assert ("not whole" in await found(replicate, call)) is not hook
 
 
 async def test_where_a_clock_was_set_since_the_call_the_search_goes_to_the_end(
@@ -239,7 +265,7 @@ async def test_where_a_clock_was_set_since_the_call_the_search_goes_to_the_end(
     fake.page_size = 2
     call = a_call(hook=True)
     for i in range(4):
-        (await lost(replicate, fake, a_call(f"old {i}"))).created_ms -= 3_600_000
+        (await lost(replicate, fake, a_call(f"old {i}"))).created_ms -= 7_200_000
     kept = await lost(replicate, fake, call)
     assert await found(replicate, replace(call, created_at_ms=call.created_at_ms - 20_000)) == {
         "ours": kept.id

@@ -21,6 +21,9 @@ BEFORE_MS = 15_000
 AFTER_MS = 120_000
 """How long after its intent a call can have arrived and been given its time of creation."""
 
+SET_MS = 3_600_000
+"""How wrong a clock can have been when it dated a call, and right again before anyone looked."""
+
 _MOST_KINDS = 1_000
 _MOST_BARE = 1_000
 _HOST = re.compile(r"[a-z0-9_.-]*[a-z0-9]|[0-9a-f.:]+")
@@ -66,6 +69,15 @@ class Window:
         """Tell whether a call of that time can be the one."""
         return self.from_ms <= made_ms <= self.to_ms
 
+    @property
+    def back_to_ms(self) -> int:
+        """Back to when a list must be read to show all that can be a doubt."""
+        return self.from_ms - SET_MS
+
+    def is_near(self, made_ms: int) -> bool:
+        """Tell whether a call could show that time if the provider's clock was wrong for a while."""
+        return self.back_to_ms <= made_ms <= self.to_ms + SET_MS
+
 
 _Kind = tuple[str, str | None, bool]
 """Installation, host of the address, and whether the data was removed."""
@@ -89,6 +101,14 @@ class Shown:
             return
         kind = (marker.installation, host_of(entry.webhook), entry.removed)
         self._newest_ms[kind] = max(entry.made_ms, self._newest_ms.get(kind, entry.made_ms))
+
+    def knows(self, call: Call) -> bool:
+        """Tell whether markers such as the call's were seen at all."""
+        marker = marker_in(call.webhook_url)
+        if marker is None:
+            return False
+        own = (marker.installation, host_of(call.webhook_url))
+        return any((*own, removed) in self._newest_ms for removed in (False, True))
 
     def on(self, entry: Entry, call: Call) -> bool:
         """Tell whether the call's marker would be shown if the entry were it."""
@@ -123,8 +143,12 @@ class Search:
             self._bare.add(entry.ref)
         if (marker := entry.marker) is not None:
             self._weigh_marked(entry, marker)
-        elif self._in_time(entry) and not self._is_anothers(entry):
+        elif self._is_anothers(entry):
+            return
+        elif self._in_time(entry):
             self._weigh_unmarked(entry)
+        elif self._is_near(entry):
+            self._weigh_misdated(entry)
 
     def _weigh_marked(self, entry: Entry, marker: Marker) -> None:
         is_ours = marker.call == self.call.id.lower()
@@ -149,6 +173,12 @@ class Search:
             likeness = Likeness.UNCLEAR
         self._unmarked[entry.ref] = (entry, likeness)
 
+    def _weigh_misdated(self, entry: Entry) -> None:
+        """Doubt an entry of another time that shows just our input: a clock may have been wrong for a while."""
+        is_alike = not entry.removed and compare(self.call.input, entry.input) is Likeness.EQUAL
+        if is_alike and entry.prediction is not None:
+            self._unmarked[entry.ref] = (entry, Likeness.UNCLEAR)
+
     def _is_of_our_job(self, marker: Marker) -> bool:
         own = self.call.marker
         return own is not None and (own.installation, own.job) == (marker.installation, marker.job)
@@ -157,6 +187,9 @@ class Search:
         if self.window is None or entry.made_ms is None:
             return True
         return self.window.holds(entry.made_ms)
+
+    def _is_near(self, entry: Entry) -> bool:
+        return self.window is not None and entry.made_ms is not None and self.window.is_near(entry.made_ms)
 
     def _is_anothers(self, entry: Entry) -> bool:
         """Tell whether the entry shows an address at another host, and none that is ours cut off."""

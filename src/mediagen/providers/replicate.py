@@ -297,13 +297,22 @@ class ReplicateProvider(Provider):
 
     async def find(self, call: Call) -> Findings:
         """Search the list back to the time of the call; searches that come together share one."""
-        target, call = target_of(call.model), self._timed(call)
-        search = Search(call, target.may_be) if target else Search(call)
-        why = await self._list.search(search.weigh, await self._back_to(call), FIND_PAGES)
+        call = self._timed(call)
+        window = Window.of(call) if await self._is_in_order(call) else None
+        search, why = await self._search_back_to(window.back_to_ms if window else None, call)
+        if why and window and self._list.shown.knows(call):
+            # Too many were made in that hour. Where markers are shown, the time of the call is enough.
+            search, why = await self._search_back_to(window.from_ms, call)
         for ref in search.unclear(self._list.shown)[:LOOKED_AT]:
             if (entry := await self._look_at(ref)) is not None:
                 search.weigh_again(entry)
         return search.findings(self._list.shown, why=why)
+
+    async def _search_back_to(self, since_ms: int | None, call: Call) -> tuple[Search, str]:
+        """Weigh the list back to a time; also return what kept it from being read so far."""
+        target = target_of(call.model)
+        search = Search(call, target.may_be) if target else Search(call)
+        return search, await self._list.search(search.weigh, since_ms, FIND_PAGES)
 
     async def _look_at(self, ref: str) -> Entry | None:
         """Return a prediction by itself, which may show more than the list does; None when it can't be had."""
@@ -322,23 +331,22 @@ class ReplicateProvider(Provider):
                 found.append(entry)
             return bool(found)
 
-        why = await self._list.search(see, await self._back_to(self._timed(call)), FIND_PAGES)
+        call = self._timed(call)
+        window = Window.of(call) if await self._is_in_order(call) else None
+        why = await self._list.search(see, window.from_ms if window else None, FIND_PAGES)
         return True if found else None if why else False
 
     def _timed(self, call: Call) -> Call:
         """Return the call without its time where predictions are dated by another clock than answers are."""
         return call if self._dated_by_it else replace(call, asked_at_ms=None)
 
-    async def _back_to(self, call: Call) -> int | None:
-        """Return back to when the list must be read for a call; None: to its end.
-
-        Where a clock was set since the call was sent, the list is not in the order of its times any more.
-        """
-        window, theirs = Window.of(call), await self.now_ms()
-        if window is None or call.asked_at_ms is None or theirs is None:
-            return None
+    async def _is_in_order(self, call: Call) -> bool:
+        """Tell whether the list is in the order of its times since the call: no clock was set since it was sent."""
+        theirs = await self.now_ms()
+        if call.asked_at_ms is None or theirs is None:
+            return False
         ours = self.context.clock.now_ms() - call.created_at_ms
-        return window.from_ms if abs(theirs - call.asked_at_ms - ours) <= CLOCKS_AGREE_MS else None
+        return abs(theirs - call.asked_at_ms - ours) <= CLOCKS_AGREE_MS
 
     async def sold(self, since_ms: int) -> Sold:
         predictions: list[Prediction] = []
