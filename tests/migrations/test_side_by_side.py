@@ -22,8 +22,8 @@ NEXT = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "next"
+down_revision = "{before}"
 
 
 def upgrade() -> None:
@@ -39,9 +39,9 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process, not the server's, be of a version with one more migration."""
     scripts = tmp_path / "migrations"
     shutil.copytree(migrate._SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0003_next.py").write_text(NEXT)
+    (scripts / "versions" / "next.py").write_text(NEXT.format(before=migrate.HEAD))
     monkeypatch.setattr(migrate, "_SCRIPTS", scripts)
-    monkeypatch.setattr(migrate, "HEAD", "0003")
+    monkeypatch.setattr(migrate, "HEAD", "next")
 
 
 @pytest.fixture(params=KINDS)
@@ -73,7 +73,7 @@ async def test_the_version_before_goes_on_serving_while_and_after_the_schema_gro
         async with http.get(f"{server.url}{API}/health/ready") as response:
             health = await response.json()
         assert (response.status, health["status"]) == (200, "ok"), health
-        assert "0003" in health["components"]["database"]["detail"]
+        assert migrate.HEAD in health["components"]["database"]["detail"]
     assert "Traceback" not in server.log
 
 

@@ -5,7 +5,8 @@ import pytest
 from mediagen.errors import FetchError
 from mediagen.jobs import calls
 from mediagen.jobs.states import CallState, JobState
-from mediagen.providers.base import Call, Findings, Prediction, Unknown
+from mediagen.providers.base import Call, Findings, Prediction, Rejected, RejectReason, Unknown
+from mediagen.worker import ledger
 from tests.unit.conftest import Engine
 
 
@@ -52,6 +53,37 @@ async def test_a_webhook_that_comes_during_the_second_look_keeps_the_call_from_b
         JobState.WAITING,
         [CallState.ACCEPTED],
     )
+
+
+async def test_a_call_that_a_gateway_refused_and_the_provider_took_is_used_and_not_bought_again(
+    engine: Engine,
+) -> None:
+    engine.provider.script.append(Rejected(reason=RejectReason.RATE_LIMITED, message="429", retry_after_s=30))
+    job_id = await engine.submit()
+    await engine.work()
+    [sent] = engine.provider.creates
+    assert [call.state for call in (await engine.look(job_id)).calls] == [CallState.REJECTED]
+    await told_by_webhook(engine, sent)
+    await engine.work_for(60)
+    engine.provider.end()
+    await engine.work_for(60)
+    detail = await engine.look(job_id)
+    assert (detail.job.state, len(engine.provider.creates)) == (JobState.SUCCEEDED, 1)
+    assert [call.state for call in detail.calls] == [CallState.SUCCEEDED]
+
+
+async def test_a_call_that_was_refused_for_good_and_taken_all_the_same_is_stopped(engine: Engine) -> None:
+    engine.provider.script.append(Rejected(reason=RejectReason.INVALID, message="422"))
+    job_id = await engine.submit()
+    await engine.work()
+    [sent] = engine.provider.creates
+    await told_by_webhook(engine, sent)
+    engine.clock.advance(10)
+    await ledger.settle_due(engine.ports)
+    detail = await engine.look(job_id)
+    assert detail.job.state is JobState.FAILED
+    assert [call.state for call in detail.calls] == [CallState.ORPHAN]
+    assert engine.provider.canceled
 
 
 @pytest.mark.parametrize("bad", [[b""], [FetchError("reset"), FetchError("reset"), b""]], ids=str)

@@ -35,7 +35,7 @@ class Acceptance(Enum):
 
     RECORDED = auto()  # the call is accepted (now, or it was already)
     TAKEN = auto()  # another call has this provider ref already
-    LATE = auto()  # the call was given up as absent before: its job may still use it
+    LATE = auto()  # the call was given up as absent or refused before: its job may still use it
     OVER = auto()  # the call has ended already, or is not in the ledger
 
 
@@ -175,11 +175,10 @@ def accept(connection: Connection, call_id: str, provider_ref: str) -> Acceptanc
         return Acceptance.OVER
     if found.provider_ref is not None:
         return Acceptance.RECORDED if found.provider_ref == provider_ref and _live(found) else Acceptance.OVER
-    if found.state is CallState.REJECTED:
-        return Acceptance.OVER
-    to = CallState.ORPHAN if found.state is CallState.ABSENT else CallState.ACCEPTED
+    given_up = found.state in (CallState.ABSENT, CallState.REJECTED)
+    to = CallState.ORPHAN if given_up else CallState.ACCEPTED
     taken: dict[str, Any] = {"call_id": call_id, "state": to.value, "provider_ref": provider_ref}
-    if found.state in (CallState.ABSENT, CallState.UNKNOWN):  # its job may have ended, or gone on without it
+    if given_up or found.state is CallState.UNKNOWN:  # its job may have ended, or gone on without it
         taken |= {"finished_at": None, "due_at": now_ms(connection) + _SETTLE_AFTER_MS}
     try:
         with dialect.savepoint(connection):

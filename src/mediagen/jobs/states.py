@@ -93,7 +93,7 @@ CALL_MOVES: Mapping[CallState, frozenset[CallState]] = {
     _C.SUCCEEDED: frozenset(),
     _C.FAILED: frozenset(),
     _C.CANCELED: frozenset(),
-    _C.REJECTED: frozenset(),
+    _C.REJECTED: frozenset({_C.ORPHAN}),  # what refused it was not the provider
     _C.ORPHAN: frozenset({_C.ACCEPTED}),  # it came late, and its job has bought nothing else
 }
 

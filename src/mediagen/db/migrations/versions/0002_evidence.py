@@ -1,10 +1,10 @@
 """What is needed to conclude no more from a provider's answers than they prove."""
 
-from collections.abc import Iterable
-
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import BigInteger, Boolean, Column, Text
+
+from mediagen.db.migrations.guards import put_guard
 
 revision = "0002"
 down_revision = "0001"
@@ -69,30 +69,10 @@ def upgrade() -> None:
         Column("at", BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("provider", "trait"),
     )
-    _guard("jobs", JOB_RULES, JOB_MOVES)
-    _guard("provider_calls", CALL_RULES, CALL_MOVES)
+    put_guard("jobs", JOB_RULES, JOB_MOVES)
+    put_guard("provider_calls", CALL_RULES, CALL_MOVES)
 
 
 def _partial_index(name: str, table: str, columns: list[str], where: str) -> None:
     condition = sa.text(where)
     op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
-
-
-def _guard(table: str, rules: Iterable[tuple[str, str]], moves: str) -> None:
-    """Put new rules in the place of those of the table's guard."""
-    allowed = ",".join(f"'{move}'" for move in moves.split())
-    illegal = f"NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({allowed})"
-    every = (*rules, (illegal, "illegal transition"))
-    if op.get_bind().dialect.name == "sqlite":
-        body = "".join(f"SELECT RAISE(ABORT, '{table}: {why}') WHERE {rule};\n" for rule, why in every)
-        op.execute(f"DROP TRIGGER {table}_guard")
-        op.execute(f"CREATE TRIGGER {table}_guard BEFORE UPDATE ON {table} BEGIN\n{body}END")
-        return
-    body = "".join(
-        f"IF {rule} THEN RAISE EXCEPTION '{table}: {why}' USING ERRCODE = 'check_violation'; END IF;\n"
-        for rule, why in every
-    )
-    op.execute(
-        f"CREATE OR REPLACE FUNCTION {table}_guard() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN\n{body}RETURN NEW; END $$"
-    )
