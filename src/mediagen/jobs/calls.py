@@ -263,13 +263,19 @@ def history(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[Ca
     return found
 
 
+_REFS = Prepared(
+    select(calls.c.provider_ref).where(
+        calls.c.provider == bindparam("of"), calls.c.provider_ref.in_(bindparam("refs", expanding=True))
+    ),
+    lists=("refs",),
+)
+
+
 def known_refs(connection: Connection, provider: str, refs: Sequence[str]) -> set[str]:
     """Return those of the provider's own ids that the ledger holds."""
     found: set[str] = set()
     for start in range(0, len(refs), _VALUES):
-        some = calls.c.provider_ref.in_(refs[start : start + _VALUES])
-        query = select(calls.c.provider_ref).where(calls.c.provider == provider, some)
-        found.update(connection.execute(query).scalars())
+        found.update(_REFS.scalars(connection, {"of": provider, "refs": refs[start : start + _VALUES]}))
     return found
 
 

@@ -36,9 +36,13 @@ def after(connection: Connection, event_id: int, *, limit: int, job_id: str | No
     return [_event(row) for row in connection.execute(query)]
 
 
+_LAST_ID = Prepared(select(func.coalesce(func.max(job_events.c.id), 0)))
+
+
 def last_id(connection: Connection) -> int:
     """Return the id of the newest event, 0 when there is none."""
-    return int(connection.execute(select(func.coalesce(func.max(job_events.c.id), 0))).scalar_one())
+    [newest] = _LAST_ID.scalars(connection, {})
+    return int(newest)
 
 
 def _event(row: Row[Any]) -> JobEvent:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from mediagen.db.engine import Connection, now_ms
+from mediagen.db.prepared import Prepared
 from mediagen.db.tables import jobs
 from mediagen.db.tables import provider_calls as calls
 from mediagen.jobs.calls import history, record_of
@@ -19,12 +20,18 @@ _HELD_MS = 30_000
 """How long one worker has a call to itself that is to be settled."""
 
 
+_CHARGED = Prepared(
+    select(calls)
+    .where(calls.c.provider == bindparam("of"), calls.c.created_at >= bindparam("since"))
+    .where(calls.c.provider_ref.is_not(None))
+    .order_by(calls.c.created_at)
+)
+
+
 def charged_since(connection: Connection, provider: str, since_ms: int) -> list[CallRecord]:
     """Return the provider's calls since then that it took, oldest first."""
-    query = select(calls).where(
-        calls.c.provider == provider, calls.c.created_at >= since_ms, calls.c.provider_ref.is_not(None)
-    )
-    return [record_of(row._asdict()) for row in connection.execute(query.order_by(calls.c.created_at))]
+    rows = _CHARGED.rows(connection, {"of": provider, "since": since_ms})
+    return [record_of(row._asdict()) for row in rows]
 
 
 def unanswered(connection: Connection, provider: str) -> list[CallRecord]:
@@ -102,27 +109,41 @@ def leave_open(connection: Connection, job_id: str) -> None:
     )
 
 
+_IS_DUE = Prepared(select(calls.c.id).where(calls.c.due_at <= bindparam("now")).limit(1))
+
+
 def is_due(connection: Connection) -> bool:
     """Tell whether there are calls to be settled now."""
-    query = select(calls.c.id).where(calls.c.due_at <= now_ms(connection)).limit(1)
-    return connection.execute(query).first() is not None
+    return _IS_DUE.row(connection, {"now": now_ms(connection)}) is not None
+
+
+_DUE = Prepared(
+    select(calls.c.id)
+    .where(calls.c.due_at <= bindparam("now"), calls.c.provider.in_(bindparam("providers", expanding=True)))
+    .order_by(calls.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True),
+    lists=("providers",),
+)
+
+
+_TAKE = Prepared(
+    update(calls)
+    .where(calls.c.id.in_(bindparam("ids", expanding=True)))
+    .values(due_at=bindparam("until"))
+    .returning(calls),
+    lists=("ids",),
+)
 
 
 def take_due(connection: Connection, providers: Sequence[str], limit: int) -> list[CallRecord]:
     """Return calls that are to be settled now; no other worker is given them for a while."""
     now = now_ms(connection)
-    due = (
-        select(calls.c.id)
-        .where(calls.c.due_at <= now, calls.c.provider.in_(providers))
-        .order_by(calls.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    ids = list(connection.execute(due).scalars())
+    ids = _DUE.scalars(connection, {"now": now, "providers": providers, "most": limit})
     if not ids:
         return []
-    taken = update(calls).where(calls.c.id.in_(ids)).values(due_at=now + _HELD_MS).returning(calls)
-    return [record_of(row._asdict()) for row in connection.execute(taken)]
+    taken = _TAKE.rows(connection, {"ids": ids, "until": now + _HELD_MS})
+    return [record_of(row._asdict()) for row in taken]
 
 
 def look_later(connection: Connection, taken: CallRecord, due_at: int | None, seen: str | None) -> None:
@@ -143,20 +164,29 @@ def close_late(connection: Connection, call_id: str, *, cost_micros: int | None,
     )
 
 
-def newest_taken(connection: Connection, provider: str) -> int | None:
-    """Return when the newest call was made that the provider took."""
-    sent_here = (
+_NEWEST_TAKEN = Prepared(
+    select(func.max(calls.c.created_at))
+    .where(calls.c.provider == bindparam("of"), calls.c.provider_ref.is_not(None))
+    .where(
         calls.c.send_by > calls.c.created_at
     )  # others were found at the provider: older ones may lack still
-    query = select(func.max(calls.c.created_at)).where(
-        calls.c.provider == provider, calls.c.provider_ref.is_not(None), sent_here
+)
+
+
+def newest_taken(connection: Connection, provider: str) -> int | None:
+    """Return when the newest call was made that the provider took."""
+    [newest] = _NEWEST_TAKEN.scalars(connection, {"of": provider})
+    return cast("int | None", newest)
+
+
+_OLDEST_OPEN = Prepared(
+    select(func.min(jobs.c.created_at)).where(
+        jobs.c.provider == bindparam("of"), jobs.c.finished_at.is_(None)
     )
-    return cast("int | None", connection.execute(query).scalar_one())
+)
 
 
 def oldest_open(connection: Connection, provider: str) -> int | None:
     """Return when the oldest job was accepted that is still to be bought or at work."""
-    query = select(func.min(jobs.c.created_at)).where(
-        jobs.c.provider == provider, jobs.c.finished_at.is_(None)
-    )
-    return cast("int | None", connection.execute(query).scalar_one())
+    [oldest] = _OLDEST_OPEN.scalars(connection, {"of": provider})
+    return cast("int | None", oldest)

@@ -1,10 +1,11 @@
 """SQL on what was learned of providers, and of this installation: facts that outlive a process."""
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from mediagen.clock import Clock
 from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
+from mediagen.db.prepared import Prepared
 from mediagen.db.tables import installation, provider_traits
 
 REFUSES_MARKERS = "refuses_markers"
@@ -18,42 +19,41 @@ _MARKS_AT = "marks_at"
 
 _DIGITS = 16  # of an installation's id
 
+_OF = (provider_traits.c.provider == bindparam("of"), provider_traits.c.trait == bindparam("which"))
+_KNOWN = Prepared(select(provider_traits.c.value, provider_traits.c.at).where(*_OF))
+_FORGET = Prepared(delete(provider_traits).where(*_OF))
+_FORGET_IT = Prepared(delete(provider_traits).where(*_OF, provider_traits.c.value == bindparam("known")))
+_LEARN = Prepared(insert(provider_traits))
+_HAVING = Prepared(select(provider_traits.c.provider).where(provider_traits.c.trait == bindparam("which")))
+
 
 def learn(connection: Connection, provider: str, trait: str, value: str) -> None:
     """Write down what was seen; what was known before is replaced."""
     dialect.in_turn(connection, [f"trait {provider} {trait}"])
-    known = (provider_traits.c.provider == provider, provider_traits.c.trait == trait)
-    connection.execute(delete(provider_traits).where(*known))
+    _FORGET.changed(connection, {"of": provider, "which": trait})
     row = {"provider": provider, "trait": trait, "value": value, "at": now_ms(connection)}
-    connection.execute(insert(provider_traits), [row])
+    _LEARN.insert(connection, [row])
 
 
 def value_of(connection: Connection, provider: str, trait: str) -> str | None:
     """Return what is known of it."""
-    query = select(provider_traits.c.value).where(
-        provider_traits.c.provider == provider, provider_traits.c.trait == trait
-    )
-    return connection.execute(query).scalars().first()
+    known = _KNOWN.row(connection, {"of": provider, "which": trait})
+    return None if known is None else str(known.value)
 
 
 def forget(connection: Connection, provider: str, trait: str, value: str) -> None:
     """Remove what was known, unless it is something else by now."""
-    is_it = (provider_traits.c.provider == provider, provider_traits.c.trait == trait)
-    connection.execute(delete(provider_traits).where(*is_it, provider_traits.c.value == value))
+    _FORGET_IT.changed(connection, {"of": provider, "which": trait, "known": value})
 
 
 def having(connection: Connection, trait: str) -> set[str]:
     """Return the names of the providers that have the trait."""
-    query = select(provider_traits.c.provider).where(provider_traits.c.trait == trait)
-    return set(connection.execute(query).scalars())
+    return set(_HAVING.scalars(connection, {"which": trait}))
 
 
 def marks_since(connection: Connection, address: str) -> int:
     """Return since when calls are marked with this address; it is noted where it was another one until now."""
-    query = select(provider_traits.c.value, provider_traits.c.at).where(
-        provider_traits.c.provider == _EVERY, provider_traits.c.trait == _MARKS_AT
-    )
-    known = connection.execute(query).first()
+    known = _KNOWN.row(connection, {"of": _EVERY, "which": _MARKS_AT})
     if known is not None and known.value == address:
         return int(known.at)
     learn(connection, _EVERY, _MARKS_AT, address)

@@ -1,7 +1,6 @@
 """SQL on what happens to jobs from outside a step: cancel, a doorbell, delete, and the passing of time."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
@@ -66,17 +65,22 @@ CANCELED_UNHEARD = "Canceled. The provider did not confirm that it stopped: it m
 _HELD_BY_PROVIDER = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING)
 
 
+_UNHEARD = Prepared(
+    select(jobs.c.id)
+    .where(jobs.c.cancel_requested_at <= bindparam("wished_by"))
+    .where(jobs.c.state.in_([state.value for state in _HELD_BY_PROVIDER]))
+    .order_by(jobs.c.id)
+    .limit(bindparam("most"))
+)
+
+
 def has_canceled(connection: Connection, after_ms: int) -> bool:
     """Tell whether `end_canceled` has anything to do."""
-    query = select(jobs.c.id).where(*_unheard(connection, after_ms)).limit(1)
-    return connection.execute(query).first() is not None
+    return bool(_unheard(connection, after_ms, 1))
 
 
-def _unheard(connection: Connection, after_ms: int) -> tuple[Any, ...]:
-    return (
-        jobs.c.cancel_requested_at <= now_ms(connection) - after_ms,
-        jobs.c.state.in_([state.value for state in _HELD_BY_PROVIDER]),
-    )
+def _unheard(connection: Connection, after_ms: int, limit: int) -> list[str]:
+    return _UNHEARD.scalars(connection, {"wished_by": now_ms(connection) - after_ms, "most": limit})
 
 
 def end_canceled(connection: Connection, after_ms: int, limit: int = 100) -> int:
@@ -84,9 +88,7 @@ def end_canceled(connection: Connection, after_ms: int, limit: int = 100) -> int
 
     What becomes of their calls is settled in the ledger alone. What is made already is kept: such jobs store.
     """
-    overdue = select(jobs.c.id).where(*_unheard(connection, after_ms)).order_by(jobs.c.id).limit(limit)
-    found = connection.execute(overdue).scalars().all()
-    return sum(_end_canceled(connection, job_id) for job_id in found)
+    return sum(_end_canceled(connection, job_id) for job_id in _unheard(connection, after_ms, limit))
 
 
 def _end_canceled(connection: Connection, job_id: str) -> bool:
