@@ -16,6 +16,7 @@ import pytest
 from tests.crash.long_run import TELL
 from tests.fakes.keeper import Running, running, with_children
 from tests.release import gate
+from tests.security.chromium import path_of_chromium
 
 ROOT = Path(__file__).parents[2]
 UP_S = 90.0
@@ -127,6 +128,8 @@ async def test_a_run_that_is_killed_leaves_nothing_behind(
     end: tuple[Sequence[str], signal.Signals], temp: Path
 ) -> None:
     tests, number = end
+    if tests is SEVERAL:
+        path_of_chromium()
     async with a_run(tests, temp) as run:
         those = started_by(run)
         names = {each.name for each in those}
