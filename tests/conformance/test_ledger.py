@@ -130,10 +130,11 @@ async def test_a_fact_on_a_call_that_has_ended_changes_nothing(desk: Desk, state
     assert await desk.everything() == before
 
 
-async def test_a_call_that_was_refused_can_not_have_been_taken(desk: Desk) -> None:
+async def test_a_call_that_was_refused_and_taken_all_the_same_came_late(desk: Desk) -> None:
     call = await desk.call(await desk.add(), CallState.REJECTED)
-    assert await desk.run(calls.accept, call.id, "ref-1") is Acceptance.OVER
-    assert (await read(desk, call)).provider_ref is None
+    assert await desk.run(calls.accept, call.id, "ref-1") is Acceptance.LATE
+    found = await read(desk, call)
+    assert (found.provider_ref, found.state, found.finished_at) == ("ref-1", CallState.ORPHAN, None)
 
 
 async def test_a_fact_on_no_call_of_ours_is_ignored(desk: Desk) -> None:

@@ -103,12 +103,11 @@ class Shown:
         self._newest_ms[kind] = max(entry.made_ms, self._newest_ms.get(kind, entry.made_ms))
 
     def knows(self, call: Call) -> bool:
-        """Tell whether markers such as the call's were seen at all."""
+        """Tell whether markers such as the call's were seen at all, on entries that show their input."""
         marker = marker_in(call.webhook_url)
-        if marker is None:
-            return False
-        own = (marker.installation, host_of(call.webhook_url))
-        return any((*own, removed) in self._newest_ms for removed in (False, True))
+        return (
+            marker is not None and (marker.installation, host_of(call.webhook_url), False) in self._newest_ms
+        )
 
     def on(self, entry: Entry, call: Call) -> bool:
         """Tell whether the call's marker would be shown if the entry were it."""
@@ -134,6 +133,7 @@ class Search:
         self._ours: dict[str, Prediction] = {}
         self._siblings: dict[str, Prediction] = {}
         self._unmarked: dict[str, tuple[Entry, Likeness]] = {}
+        self._misdated: dict[str, Entry] = {}
         self._bare: set[str] = set()
         self._unreadable = 0
 
@@ -177,7 +177,7 @@ class Search:
         """Doubt an entry of another time that shows just our input: a clock may have been wrong for a while."""
         is_alike = not entry.removed and compare(self.call.input, entry.input) is Likeness.EQUAL
         if is_alike and entry.prediction is not None:
-            self._unmarked[entry.ref] = (entry, Likeness.UNCLEAR)
+            self._misdated[entry.ref] = entry
 
     def _is_of_our_job(self, marker: Marker) -> bool:
         own = self.call.marker
@@ -202,15 +202,19 @@ class Search:
 
     def _open(self, shown: Shown) -> list[tuple[Entry, Likeness]]:
         """Return the unmarked that may be the call. One with just its input may be it whatever else is marked."""
-        return [
+        open_ = [
             (entry, likeness)
             for entry, likeness in self._unmarked.values()
             if likeness is Likeness.EQUAL or not shown.on(entry, self.call)
         ]
+        if not shown.knows(self.call):
+            open_ += [(entry, Likeness.UNCLEAR) for entry in self._misdated.values()]
+        return open_
 
     def weigh_again(self, entry: Entry) -> None:
         """Take what an entry shows by itself in place of what the list shows of it."""
         self._unmarked.pop(entry.ref, None)
+        self._misdated.pop(entry.ref, None)
         self.weigh(entry)
 
     def findings(self, shown: Shown, *, why: str = "") -> Findings:
