@@ -72,6 +72,22 @@ async def test_several_outputs_are_kept_in_their_order(engine: Engine) -> None:
     assert detail.job.output_count == 3
 
 
+@pytest.mark.parametrize(
+    "error", [FetchGone("404"), FetchBlocked("an address inside")], ids=["dead", "blocked"]
+)
+async def test_an_output_that_can_not_be_had_does_not_keep_the_others_from_being_kept(
+    engine: Engine, error: FetchError
+) -> None:
+    job_id = await engine.submit()
+    await engine.work()
+    engine.provider.end(outputs=[Output(url=f"scripted:{number}") for number in range(3)])
+    engine.provider.bytes.extend([error, PNG, PNG, *[error] * 100])
+    await engine.work_for(3_700, pace_s=20)
+    detail = await engine.look(job_id)
+    assert (detail.job.state, [artifact.idx for artifact in detail.artifacts]) == (JobState.FAILED, [1, 2])
+    assert "1 of its 3 outputs could not be kept" in (detail.job.error_message or "")
+
+
 async def test_storing_again_after_a_crash_gives_the_same_artifacts(engine: Engine) -> None:
     job_id = await engine.submit()
     await engine.work()

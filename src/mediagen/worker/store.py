@@ -4,11 +4,13 @@ No check, header or broken line of one try is the end of what was paid for: an o
 its provider has it no longer, and after several tries.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mediagen.artifacts import repository as artifact_rows
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import (
+    FetchBlocked,
     FetchError,
     InvalidMedia,
     LeaseLost,
@@ -48,11 +50,7 @@ async def store(ports: Ports, job: Job, prediction: Prediction | None) -> Next |
         raise LeaseLost(f"Job {job.id} has nothing to store any more")
     try:
         outputs = await _outputs(ports, provider, job, record, prediction)
-        for idx, output in enumerate(outputs):
-            if not await ports.keeper.resume(job.id, job.secret, idx):
-                begun = await ports.keeper.begun(job.secret, idx)
-                async with provider.open(replace(output, resume=begun)) as download:
-                    await ports.keeper.ingest(job.id, job.secret, idx, download)
+        await _keep_each(ports, provider, job, outputs)
     except (FetchError, InvalidMedia, ProviderError, Unavailable) as error:
         await _again_or_give_up(ports, provider, job, record, error)
         return None
@@ -60,6 +58,21 @@ async def store(ports: Ports, job: Job, prediction: Prediction | None) -> Next |
     if provider.capabilities.synchronous:
         await ports.keeper.unspool(record.id)
     return None
+
+
+async def _keep_each(ports: Ports, provider: Provider, job: Job, outputs: Sequence[Output]) -> None:
+    """Fetch and keep every output that can be had. Raises the first error of the others, one that may pass if any."""
+    errors: list[MediagenError] = []
+    for idx, output in enumerate(outputs):
+        try:
+            if not await ports.keeper.resume(job.id, job.secret, idx):
+                begun = await ports.keeper.begun(job.secret, idx)
+                async with provider.open(replace(output, resume=begun)) as download:
+                    await ports.keeper.ingest(job.id, job.secret, idx, download)
+        except (FetchError, InvalidMedia, ProviderError) as error:
+            errors.append(error)
+    if errors:
+        raise next((error for error in errors if not isinstance(error, FetchBlocked)), errors[0])
 
 
 async def _outputs(
