@@ -153,7 +153,7 @@ class EvilProvider(FakeReplicate):
         return app
 
     async def _show_book(self, _request: web.Request) -> web.Response:
-        others = [kept.id for kept in self.kept.values() if kept.tenant]
+        others = {kept.id: kept.prompt for kept in self.kept.values() if kept.tenant}
         return web.json_response({"sold": self.book(), "faults": self.faults, "others": others})
 
     async def _calm_down(self, _request: web.Request) -> web.Response:

@@ -83,6 +83,7 @@ async def _collect(run: Run, settled_s: float) -> Evidence:
         prompts={number: run.prompt(number) for number in run.accepted},
         ends=await run.design.ends(run),
         sold=book["sold"],
+        others=book["others"],
         audit=await run.design.audit(run, book),
         odd_answers=run.odd_answers,
         crashes=await asyncio.to_thread(_crashes, run),

@@ -22,6 +22,7 @@ class Evidence:
     prompts: Mapping[int, str]
     ends: Sequence[End]
     sold: Sequence[Json]  # the provider's book, in the order of sale
+    others: Mapping[str, str]  # what others bought with the account: its id, and whose prompt it has
     audit: Audit
     odd_answers: Sequence[str]
     crashes: Sequence[str]  # lines of logs that tell of errors that nobody foresaw
@@ -108,7 +109,8 @@ def _failed_without_need(evidence: Evidence, by_prompt: Mapping[str, Sequence[Js
     found = []
     for end in evidence.ends:
         errors = [each["error"] for each in by_prompt.get(end.prompt, [])]
-        if end.status == "failed" and FINAL not in errors:
+        is_open = end.error == "outcome_unknown" and end.prompt in evidence.others.values()
+        if end.status == "failed" and FINAL not in errors and not is_open:
             found.append(f"{end.id}: {end.error}, sold: {errors}")
     return found
 

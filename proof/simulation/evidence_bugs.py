@@ -26,9 +26,9 @@ _earlier = calls.earlier
 
 
 def _nothing_found_is_proof(
-    connection: Connection, job: Job, record: CallRecord, findings: Findings
+    connection: Connection, provider: Provider, job: Job, record: CallRecord, findings: Findings
 ) -> Concluded:
-    concluded = _conclude_search(connection, job, record, findings)
+    concluded = _conclude_search(connection, provider, job, record, findings)
     if concluded.conclusion is Conclusion.OPEN:
         return Concluded(conclusion=Conclusion.NOTHING)
     return concluded

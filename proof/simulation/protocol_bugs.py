@@ -110,11 +110,13 @@ def _accept_always(connection: Connection, call_id: str, ref: str) -> calls.Acce
     return calls.Acceptance.RECORDED
 
 
-def _adopt_the_first(connection: Connection, job: Job, record: CallRecord, findings: Findings) -> Concluded:
+def _adopt_the_first(
+    connection: Connection, provider: Provider, job: Job, record: CallRecord, findings: Findings
+) -> Concluded:
     refs = [each.ref for each in findings.alike] + [ref for ref in findings.doubtful if ref]
     if findings.ours is None and refs and calls.accept(connection, record.id, refs[0]) is RECORDED:
         return Concluded(conclusion=Conclusion.OURS, prediction=endings.running(refs[0]))
-    return _conclude_search(connection, job, record, findings)
+    return _conclude_search(connection, provider, job, record, findings)
 
 
 _conclude_search = reconciling.conclude_search

@@ -58,8 +58,8 @@ def _statements(connection: Connection, ask: Callable[[Connection], object]) -> 
 @pytest.mark.parametrize(
     ("ask", "index"),
     [
-        (spending.is_due, "calls_due"),
-        (lambda c: wishes.has_canceled(c, 0), "jobs_canceling"),
+        (lambda c: c.execute(spending._IS_DUE._statement, {"now": 1}), "calls_due"),
+        (lambda c: c.execute(wishes._UNHEARD._statement, {"wished_by": 1, "most": 1}), "jobs_canceling"),
         (lambda c: c.execute(due._QUEUED_OF._statement, _QUEUED), "jobs_queue"),
     ],
     ids=["calls to settle", "jobs to cancel", "jobs to buy"],

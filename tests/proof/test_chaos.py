@@ -83,6 +83,7 @@ def evidence(**changes: Any) -> Evidence:
         "prompts": {0: "job 0"},
         "ends": [an_end()],
         "sold": [sold()],
+        "others": {},
         "audit": Audit(left=0, unknown=0, said=""),
         "odd_answers": [],
         "crashes": [],

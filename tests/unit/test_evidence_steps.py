@@ -1,6 +1,7 @@
 """A call whose answer was lost: bought again only when it is proved absent, taken only when nothing else can be it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,28 @@ async def test_as_many_that_look_alike_as_were_asked_for_are_shared_out(engine: 
     assert refs == {"alike-0", "alike-1"}
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "is_taken"),
+    [
+        ({}, {"width": 512}, False),
+        ({"width": 512}, {}, False),
+        ({"image": "https://user.example/a.png"}, {"image": "https://user.example/b.png"}, False),
+        ({"width": 512}, {"width": 768}, True),
+    ],
+    ids=["less", "more", "another link", "another value"],
+)
+async def test_what_may_be_another_lost_call_s_is_not_taken(
+    engine: Engine, ours: dict[str, Any], theirs: dict[str, Any], is_taken: bool
+) -> None:
+    engine.provider.script.extend([LOST, LOST])
+    [one] = engine.provider.found = alike()
+    engine.provider.predictions[one.ref] = one
+    ids = [await engine.submit("same", parameters=parameters) for parameters in (ours, theirs)]
+    await engine.work_for(20)
+    refs = [(await engine.look(job_id)).calls[0].provider_ref for job_id in ids]
+    assert (one.ref in refs) is is_taken
+
+
 async def test_a_call_of_another_time_explains_nothing_that_looks_alike(engine: Engine) -> None:
     engine.provider.script.append(LOST)
     engine.provider.sees = Findings(whole=False)
@@ -203,6 +226,18 @@ async def test_a_provider_that_refuses_markers_gets_calls_without_and_that_is_re
     await engine.submit()
     await engine.work()
     assert engine.provider.creates[-1].webhook_url is None
+
+
+async def test_a_provider_that_refuses_the_input_is_not_thought_to_refuse_markers(engine: Engine) -> None:
+    mark(engine)
+    engine.provider.script.append(Rejected(reason=RejectReason.MARKER, message="webhook_style is invalid"))
+    engine.provider.script.append(Rejected(reason=RejectReason.INVALID, message="webhook_style is invalid"))
+    job_id = await engine.submit()
+    await engine.work_for(1)
+    assert (await engine.look(job_id)).job.error_code == "rejected"
+    await engine.submit("another")
+    await engine.work()
+    assert [call.webhook_url is None for call in engine.provider.creates] == [False, True, False]
 
 
 async def test_a_refusal_of_a_marker_that_was_not_sent_is_final(engine: Engine) -> None:

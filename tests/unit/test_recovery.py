@@ -207,3 +207,33 @@ async def test_processes_that_start_together_agree_on_the_installation(engine: E
         *(engine.db.transact(lambda c: traits.installation_id(c, engine.clock)) for _ in range(4))
     )
     assert len(set(ids)) == 1
+
+
+@pytest.mark.parametrize(
+    ("dated", "ahead_ms", "earlier_ms"),
+    [
+        (True, -1_200_000, 0),
+        (True, 0, 0),
+        (None, 0, recovery._UNSURE_MS),
+        (False, 60_000, recovery._UNSURE_MS),
+    ],
+)
+async def test_the_list_is_read_back_by_the_provider_s_clock(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, dated: bool | None, ahead_ms: int, earlier_ms: int
+) -> None:
+    asked: list[int] = []
+
+    async def theirs() -> int:
+        return engine.clock.now_ms() + ahead_ms
+
+    async def listed(since_ms: int) -> Sold:
+        asked.append(since_ms)
+        return Sold(predictions=())
+
+    await engine.submit()
+    monkeypatch.setattr(engine.provider, "now_ms", theirs)
+    monkeypatch.setattr(engine.provider, "sold", listed)
+    monkeypatch.setattr(engine.provider, "dated_by_its_clock", dated)
+    await recover(engine)
+    since = engine.clock.now_ms() - recovery._MARGIN_MS
+    assert asked[0] == since + ahead_ms - earlier_ms

@@ -80,6 +80,6 @@ async def test_an_answer_in_time_makes_times_count_again(fake: FakeReplicate) ->
         await create(provider, a_call())
         fake.switches.clock_offset_s = 0
         await create(provider, a_call())
-        old = replace(a_call(), asked_at_ms=now_ms() - 3_600_000)
+        old = replace(a_call(), asked_at_ms=now_ms() - 7_200_000)
         findings = await provider.find(old)
         assert (list(findings.alike), list(findings.doubtful)) == ([], [])

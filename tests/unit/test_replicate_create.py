@@ -236,6 +236,29 @@ async def test_a_refused_marker_is_told_from_a_refused_input(problem: Any) -> No
     assert (marked.reason, unmarked.reason) == (RejectReason.MARKER, RejectReason.INVALID)
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [
+        {"title": "Input validation failed", "invalid_fields": [{"field": "input.webhook_style"}]},
+        {"title": "Input validation failed", "invalid_fields": [{"field": "input.webhook"}]},
+        {"detail": "input.webhook_style: is not one of the styles", "status": 422},
+        {"detail": "the prompt 'draw my webhook' is too short", "status": 422},
+    ],
+)
+async def test_an_input_of_that_name_is_no_marker(problem: Any) -> None:
+    async with app_server(parrot(json.dumps(problem), 422)) as url, provider_at(url) as provider:
+        refused = await create(provider, a_call("draw my webhook", hook=True))
+    assert isinstance(refused, Rejected)
+    assert refused.reason is RejectReason.INVALID
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 429])
+async def test_json_of_a_gateway_refuses_nothing(status: int) -> None:
+    body = json.dumps({"status": status, "error": "gateway", "message": "upstream"})
+    async with app_server(parrot(body, status)) as url, provider_at(url) as provider:
+        assert isinstance(await create(provider, a_call(hook=True)), Unknown)
+
+
 # --- whose prediction an answer is
 
 

@@ -7,7 +7,7 @@ import pytest
 from mediagen.errors import Conflict, PredictionGone
 from mediagen.jobs import calls, gates
 from mediagen.jobs.states import CallState, JobState
-from mediagen.providers.base import Findings, Prediction, PredictionStatus, Unknown
+from mediagen.providers.base import Call, Findings, Prediction, PredictionStatus, Unknown
 from mediagen.worker import ledger
 from mediagen.worker.ports import Marks
 from mediagen.worker.turns import call_of
@@ -125,3 +125,51 @@ async def test_what_is_found_after_the_end_is_not_stopped_and_can_be_adopted(eng
     engine.provider.end("right")
     await engine.work_for(10)
     assert (await engine.look(adopted.id)).job.state is JobState.SUCCEEDED
+
+
+async def test_what_is_adopted_by_hand_and_failed_buys_nothing(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    running(engine, "right")
+    adopted = (await engine.jobs.adopt(job_id, "right")).job
+    await engine.work_for(5)
+    engine.provider.end("right", PredictionStatus.FAILED, retryable=True, error_message="try again")
+    await engine.work_for(60)
+    assert (await engine.look(adopted.id)).job.state is JobState.FAILED
+    assert len(engine.provider.creates) == 1
+
+
+async def test_what_was_bought_for_another_job_is_not_adopted(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    [record] = (await engine.look(job_id)).calls
+    async with FakeReplicate() as fake, provider_at(fake.url) as replicate:
+        call = replace(a_call("a red fox"), id=record.id)
+        of_another = await bought(replicate, a_call("a red fox", hook=True))
+        other_prompt = await bought(replicate, a_call("a pond"))
+        fine = await bought(replicate, a_call("a red fox"))
+        said = [
+            await replicate.against(replace(call, ref=each.ref)) for each in (of_another, other_prompt, fine)
+        ]
+    assert said == ["its marker names another call", "its prompt is another one", ""]
+
+
+async def test_what_the_provider_says_against_it_is_told_and_settles_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def against(call: Call) -> str:
+        return "its prompt is another one"
+
+    job_id = await unknown(engine)
+    monkeypatch.setattr(engine.provider, "against", against)
+    with pytest.raises(Conflict, match="'wrong' is not what this job asked for: its prompt is another one"):
+        await engine.jobs.adopt(job_id, "wrong")
+    assert (await engine.look(job_id)).calls[0].settled_at is None
+
+
+async def test_what_may_have_been_charged_is_not_tried_again_before_it_is_settled(engine: Engine) -> None:
+    job_id = await unknown(engine)
+    with pytest.raises(Conflict, match="may have been charged"):
+        await engine.jobs.retry(job_id)
+    await engine.jobs.declare_absent(job_id)
+    await engine.jobs.retry(job_id)
+    await engine.work()
+    assert len(engine.provider.creates) == 2

@@ -30,6 +30,10 @@ _SETTLE_AFTER_MS = 2_000
 _VALUES = 1_000  # in one statement: databases bound how many it may hold
 
 
+MARKER_REFUSED = "Refused because of the address that it carried; the next one carries none"
+"""What is seen of a call whose provider may take no marker."""
+
+
 class Acceptance(Enum):
     """What became of the fact that a provider took a call."""
 
@@ -50,6 +54,7 @@ _EARLIER = Prepared(
     select(
         func.coalesce(func.max(calls.c.seq), 0).label("seq"),
         func.max(case((_CAME_LATE, calls.c.id))).label("late"),
+        func.max(case((calls.c.seen == MARKER_REFUSED, 1), else_=0)).label("marker_refused"),
     ).where(calls.c.job_id == bindparam("job_id"))
 )
 _USE = Prepared(update(calls).where(calls.c.id == bindparam("call_id"), _CAME_LATE))
@@ -67,16 +72,17 @@ class Intent:
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """What a job has bought before: how many calls, and one that came late and nobody has used yet."""
+    """What was asked for a job before: how many calls, and one that came late and nobody has used yet."""
 
     seq: int
     late: str | None
+    marker_refused: bool  # one of them was refused because of the address that it carried
 
 
 def earlier(connection: Connection, job_id: str) -> Earlier:
     """Return what the job has bought before."""
     [row] = _EARLIER.rows(connection, {"job_id": job_id})
-    return Earlier(seq=row.seq, late=row.late)
+    return Earlier(seq=row.seq, late=row.late, marker_refused=bool(row.marker_refused))
 
 
 def use(connection: Connection, call_id: str, timeout_ms: int) -> CallRecord:

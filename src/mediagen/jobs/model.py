@@ -139,6 +139,11 @@ class CallRecord:
         return self.deadline_at - self.send_by if self.timeout_ms is None else self.timeout_ms
 
     @property
+    def may_be_charged(self) -> bool:
+        """Whether nobody knows if the provider took it."""
+        return self.state in (CallState.INTENT, CallState.UNKNOWN) and self.settled_at is None
+
+    @property
     def by_hand(self) -> bool:
         """Whether somebody said that it was bought: it was neither sent for this job nor found by its marker."""
         return not self.marked and self.send_by == self.created_at

@@ -241,9 +241,15 @@ class JobService:
         The same idempotency key gives the same new job. Raises `NotFound`, `KeyReused`, and `Conflict` unless
         the job failed or was canceled.
         """
-        job = (await self.get(job_id)).job
+        detail = await self.detail(job_id)
+        job = detail.job
         if job.state not in (JobState.FAILED, JobState.CANCELED):
             raise Conflict(f"The job is {job.status}; only a failed or canceled one can be tried again")
+        if job.error_code == "outcome_unknown" and any(call.may_be_charged for call in detail.calls):
+            raise Conflict(
+                "The job may have been charged. Settle it first: `mediagen jobs settle` keeps what was made, or says "
+                "that nothing was bought"
+            )
         request = _again(job, self._providers.of_model(job.model).name, idempotency_key)
         submitted = await self._accepts.add(self._new_job(request))
         self._broker.ring(submitted.job.id)
@@ -268,30 +274,34 @@ class JobService:
         its provider does not show it.
         """
         job = (await self.get(job_id)).job
-        new = self._new_job(_again(job, job.provider, None))
+        # At its last attempt from the beginning: whatever becomes of the prediction, it buys nothing.
+        new = replace(self._new_job(_again(job, job.provider, None)), max_attempts=1)
         adoption = Adoption(ref=ref, new_job=new, call_id=self._clock.new_id())
-        await self._demand_shown(job, adoption)
+        lost = await self._db.read(lambda c: settling.lost_call(c, job_id))
+        await self._demand_shown(job, lost, ref)
         adopted = await self._db.transact(lambda c: settling.adopt(c, job_id, adoption))
         self._broker.ring(adopted.id)
         return Submitted(job=adopted, replayed=False)
 
-    async def _demand_shown(self, job: Job, adoption: Adoption) -> None:
+    async def _demand_shown(self, job: Job, lost: CallRecord, ref: str) -> None:
         """Raise `Conflict` for a slip of the pen: it would settle the call, and its output would be lost."""
         provider = self._providers.get(job.provider)
         if provider is None:
             raise Conflict(f"The provider {job.provider!r} is not configured here")
         call = Call(
-            id=adoption.call_id,
+            id=lost.id,
             model=job.model,
             input=provider.input_of(job.prompt, job.parameters),
-            created_at_ms=job.created_at,
+            created_at_ms=lost.created_at,
             timeout_s=0.0,
-            ref=adoption.ref,
+            ref=ref,
         )
         try:
-            await provider.get(call)
+            against = await provider.against(call)
         except ProviderError as error:
-            raise Conflict(f"{provider.name} does not show {adoption.ref!r}: {error}") from error
+            raise Conflict(f"{provider.name} does not show {ref!r}: {error}") from error
+        if against:
+            raise Conflict(f"{ref!r} is not what this job asked for: {against}")
 
     async def delete(self, job_id: str) -> None:
         """Remove a finished job and its files for good. Raises `NotFound`, or `Conflict` while it is at work."""

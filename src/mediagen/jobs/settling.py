@@ -23,7 +23,7 @@ class Adoption:
 
 def declare_absent(connection: Connection, job_id: str) -> None:
     """Write that the job's lost call was never taken. Raises `NotFound` and `Conflict`."""
-    call = _lost_call(connection, job_id)
+    call = lost_call(connection, job_id)
     calls.settle(connection, call.id, CallState.ABSENT, error=ABSENT_BY_HAND)
     calls.note(connection, call.id, settled_at=now_ms(connection))
 
@@ -33,7 +33,7 @@ def adopt(connection: Connection, job_id: str, adoption: Adoption) -> Job:
 
     A finished job never changes, so that a new one takes its place. Raises `NotFound` and `Conflict`.
     """
-    call = _lost_call(connection, job_id)
+    call = lost_call(connection, job_id)
     if calls.known_refs(connection, call.provider, [adoption.ref]):
         raise Conflict(f"The prediction {adoption.ref!r} is another call's already")
     [job] = repository.insert_many(connection, [adoption.new_job])
@@ -46,8 +46,8 @@ def adopt(connection: Connection, job_id: str, adoption: Adoption) -> Job:
     return job
 
 
-def _lost_call(connection: Connection, job_id: str) -> CallRecord:
-    """Return the job's call that nobody knows the outcome of."""
+def lost_call(connection: Connection, job_id: str) -> CallRecord:
+    """Return the job's call that nobody knows the outcome of. Raises `NotFound` and `Conflict`."""
     known = calls.history(connection, [job_id]).get(job_id)
     job = repository.get(connection, job_id)
     if job is None and not known:

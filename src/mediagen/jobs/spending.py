@@ -1,7 +1,8 @@
 """SQL on the ledger as a whole: the audit, and calls whose outcome is to be settled without their jobs."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 from sqlalchemy import bindparam, func, select, update
 
@@ -10,7 +11,7 @@ from mediagen.db.prepared import Prepared
 from mediagen.db.tables import jobs
 from mediagen.db.tables import provider_calls as calls
 from mediagen.jobs.calls import history, record_of
-from mediagen.jobs.model import CallRecord, Job
+from mediagen.jobs.model import CallRecord
 from mediagen.jobs.states import LIVE_CALLS, CallState
 
 _RIVAL_MS = 135_000
@@ -74,18 +75,29 @@ def unsure(connection: Connection, provider: str, since_ms: int) -> list[CallRec
     return [record_of(row._asdict()) for row in connection.execute(query)]
 
 
-def rivals(connection: Connection, job: Job, record: CallRecord) -> int:
-    """Count the other calls whose answers are lost and that asked for just the same: what they bought looks alike."""
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a call asked for."""
+
+    model: str
+    prompt: str
+    parameters: Mapping[str, Any]
+
+
+def lost_beside(connection: Connection, record: CallRecord) -> list[Asked]:
+    """Return what the other calls of about that time asked for whose answers are lost: theirs may look like it."""
     lost = (CallState.INTENT.value, CallState.UNKNOWN.value)
     query = (
-        select(jobs.c.parameters)
-        .join(calls, calls.c.job_id == jobs.c.id)
-        .where(calls.c.provider == record.provider, calls.c.model == record.model, calls.c.id != record.id)
-        .where(calls.c.state.in_(lost), jobs.c.prompt == job.prompt)
+        select(calls.c.model, jobs.c.prompt, jobs.c.parameters)
+        .join(jobs, calls.c.job_id == jobs.c.id)
+        .where(calls.c.provider == record.provider, calls.c.id != record.id)
+        .where(calls.c.state.in_(lost), calls.c.settled_at.is_(None))
         .where(calls.c.created_at.between(record.created_at - _RIVAL_MS, record.created_at + _RIVAL_MS))
-        .where(jobs.c.finished_at.is_(None))
     )
-    return sum(parameters == job.parameters for parameters in connection.execute(query).scalars())
+    return [
+        Asked(model=row.model, prompt=row.prompt, parameters=row.parameters)
+        for row in connection.execute(query)
+    ]
 
 
 def were_marked(connection: Connection, provider: str, refs: Sequence[str]) -> bool:

@@ -11,6 +11,9 @@ from mediagen.db.tables import installation, provider_traits
 REFUSES_MARKERS = "refuses_markers"
 """The provider refuses creates that carry an address of ours."""
 
+DATED_BY_ITS_CLOCK = "dated_by_its_clock"
+"""Whether the provider dates what it sells by the clock of its answers: `True` or `False`."""
+
 UNRECOVERED_SINCE = "unrecovered_since"
 """Since then more may have been bought than this copy of the database knows; it was not found out yet."""
 

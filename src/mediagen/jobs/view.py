@@ -11,7 +11,7 @@ from mediagen.artifacts.model import Artifact, ThumbnailState
 from mediagen.jobs.model import CallRecord, Job, JobEvent
 from mediagen.jobs.outbox import Delivered
 from mediagen.jobs.service import JobDetail, JobView
-from mediagen.jobs.states import CallState, JobState
+from mediagen.jobs.states import JobState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def _call_json(call: CallRecord) -> dict[str, Any]:
         "error": call.error,
         "seen": call.seen,
         "marked": call.marked,
-        "may_be_charged": may_be_charged(call),
+        "may_be_charged": call.may_be_charged,
         "cost_usd": None if call.cost_micros is None else call.cost_micros / 1_000_000,
         "created_at": timestamp(call.created_at),
         "finished_at": timestamp(call.finished_at),
@@ -161,11 +161,6 @@ def _delivery_json(delivery: Delivered) -> dict[str, Any]:
         "last_status": delivery.last_status,
         "next_try_at": timestamp(delivery.next_at),
     }
-
-
-def may_be_charged(call: CallRecord) -> bool:
-    """Tell whether nobody knows if the provider took the call."""
-    return call.state in (CallState.INTENT, CallState.UNKNOWN) and call.settled_at is None
 
 
 def _charged(calls: Sequence[CallRecord]) -> int:

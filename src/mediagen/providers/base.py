@@ -248,6 +248,12 @@ class Provider(ABC):
     stands_in: bool = False
     """Set by the registry on a fallback that is the only provider: it then takes any model name."""
 
+    dated_by_its_clock: bool | None = None
+    """Whether it dates predictions by the clock that its answers show, as its answers to creates tell; None: not known.
+
+    The worker keeps it for the next start.
+    """
+
     default_model: str
     """The model of a job that names none."""
 
@@ -328,6 +334,14 @@ class Provider(ABC):
     @abstractmethod
     async def cancel(self, call: Call) -> None:
         """Ask the provider to stop. Idempotent; does not wait, and a call that has ended is no error."""
+
+    async def against(self, call: Call) -> str:
+        """Return what says that the prediction of the call's `ref` is another call's; empty for nothing.
+
+        Raises as `get` does.
+        """
+        await self.get(call)
+        return ""
 
     async def find(self, call: Call) -> Findings:
         """Look for a call whose answer was lost. Only for `Dedupe.RECONCILE`.

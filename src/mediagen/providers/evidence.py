@@ -6,7 +6,7 @@ prompt. All else could be the call, and as long as it could, the call is neither
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ SET_MS = 3_600_000
 
 _MOST_KINDS = 1_000
 _MOST_BARE = 1_000
+_NAMED = 5  # of those that may be the call
 _HOST = re.compile(r"[a-z0-9_.-]*[a-z0-9]|[0-9a-f.:]+")
 
 
@@ -234,7 +235,7 @@ class Search:
             siblings=list(self._siblings.values()),
             unmarked=sorted(self._bare),
             whole=not why,
-            seen=_seen(len(alike), unclear, self._unreadable, why),
+            seen=_seen([each.ref for each in alike], unclear, self._unreadable, why),
         )
 
 
@@ -253,15 +254,19 @@ def host_of(address: str | None) -> str | None:
     return host if host and parts.scheme in ("http", "https") and _HOST.fullmatch(host) else None
 
 
-def _seen(alike: int, unclear: Iterable[str], unreadable: int, why: str) -> str:
+def _seen(alike: Sequence[str], unclear: Sequence[str], unreadable: int, why: str) -> str:
     said = []
     if alike:
-        said.append(f"{alike} unmarked with the same input were made at that time")
-    if refs := list(unclear):
-        more = f" and {len(refs) - 5} more" if len(refs) > 5 else ""
-        said.append(f"{', '.join(refs[:5])}{more} may be it and can't be compared")
+        said.append(f"{_few(alike)}: unmarked, with the same input, made at that time")
+    if unclear:
+        said.append(f"{_few(unclear)} may be it and can't be compared")
     if unreadable:
         said.append(f"{unreadable} of that time can't be read")
     if why:
         said.append(why)
     return "; ".join(said)
+
+
+def _few(refs: Sequence[str]) -> str:
+    more = f" and {len(refs) - _NAMED} more" if len(refs) > _NAMED else ""
+    return f"{', '.join(refs[:_NAMED])}{more}"

@@ -154,6 +154,11 @@ def _holds(shown: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
     return all(key in shown and shown[key] == value for key, value in sent.items() if value is not None)
 
 
+def texts_in(value: Any) -> list[str]:
+    """Return the texts in an input."""
+    return [leaf for leaf in _leaves(value) if isinstance(leaf, str) and leaf.strip()]
+
+
 def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, Mapping):
         value = list(value.values())

@@ -43,6 +43,7 @@ from mediagen.providers.base import (
 from mediagen.providers.evidence import Entry, Search, Window
 from mediagen.providers.hosts import check_hosts, is_among, origin_of
 from mediagen.providers.http import Ambiguous, NotSent, ProviderHTTP, path_of
+from mediagen.providers.likeness import Likeness, compare
 from mediagen.providers.listing import PredictionList
 from mediagen.providers.predictions import is_ref, read_entry, text_of
 from mediagen.providers.replicate_answers import (
@@ -158,7 +159,6 @@ class ReplicateProvider(Provider):
         self._cards = ModelCards(self._http, context.clock, self.name)
         self._hearing = asyncio.Lock()
         self._hear_again_at = -math.inf  # monotonic
-        self._dated_by_it = True  # whether the last create was dated by the clock of its answer
 
     @classmethod
     def from_env(cls, context: ProviderContext) -> Self | None:
@@ -235,7 +235,7 @@ class ReplicateProvider(Provider):
         if entry.prediction is None:
             return Unknown(message=f"{call.model}: HTTP {answer.status} without a prediction")
         if (is_in_time := tells_the_time(call, entry)) is not None:
-            self._dated_by_it = is_in_time
+            self.dated_by_its_clock = is_in_time
         if contradiction := against(call, target, entry):
             what = f"{call.model}: the answer is about another prediction, {entry.ref!r}: {contradiction}"
             return Unknown(message=self._http.clean(what))
@@ -251,15 +251,7 @@ class ReplicateProvider(Provider):
 
     async def get(self, call: Call) -> Prediction:
         """Look at one call. Raises `PredictionGone` too when it succeeded but its outputs were removed."""
-        path = path_of("v1", "predictions", _ref(call))
-        raw = await self._http.read("GET", path)
-        entry = read_entry(raw, self._http.clean)
-        prediction = entry.prediction
-        if prediction is None or prediction.ref != call.ref or is_anothers(call, entry):
-            beginning = str(raw)[:4000].encode(errors="replace")
-            raise self._http.unreadable(
-                f"the answer is not the prediction {call.ref!r} of this call", beginning
-            )
+        entry, prediction = await self._read(call)
         if _lacks_outputs(prediction) and entry.removed:
             kept_s = self.capabilities.retention_s
             message = (
@@ -267,6 +259,25 @@ class ReplicateProvider(Provider):
             )
             raise PredictionGone(message, sure=True)
         return named(call, prediction)
+
+    async def _read(self, call: Call) -> tuple[Entry, Prediction]:
+        raw = await self._http.read("GET", path_of("v1", "predictions", _ref(call)))
+        entry = read_entry(raw, self._http.clean)
+        prediction = entry.prediction
+        if prediction is None or prediction.ref != call.ref or is_anothers(call, entry):
+            beginning = str(raw)[:4000].encode(errors="replace")
+            raise self._http.unreadable(
+                f"the answer is not the prediction {call.ref!r} of this call", beginning
+            )
+        return entry, prediction
+
+    async def against(self, call: Call) -> str:
+        entry, _ = await self._read(call)
+        if entry.marker is not None:
+            return "" if entry.marker.call == call.id.lower() else "its marker names another call"
+        if compare(call.input, entry.input) is Likeness.OTHER:
+            return "its prompt is another one"
+        return ""
 
     async def cancel(self, call: Call) -> None:
         """Ask for a stop. Raises `ProviderError` where the answer does not say yes; no answer proves anything."""
@@ -337,8 +348,8 @@ class ReplicateProvider(Provider):
         return True if found else None if why else False
 
     def _timed(self, call: Call) -> Call:
-        """Return the call without its time where predictions are dated by another clock than answers are."""
-        return call if self._dated_by_it else replace(call, asked_at_ms=None)
+        """Return the call without its time unless predictions are known to be dated by the clock of the answers."""
+        return call if self.dated_by_its_clock else replace(call, asked_at_ms=None)
 
     async def _is_in_order(self, call: Call) -> bool:
         """Tell whether the list is in the order of its times since the call: no clock was set since it was sent."""

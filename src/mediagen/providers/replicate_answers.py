@@ -1,5 +1,6 @@
 """Whose the answer to a create or a look is, and what a refusal means: no more than it proves."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from mediagen.providers.answers import Answer
 from mediagen.providers.base import Call, Prediction, RejectReason
 from mediagen.providers.evidence import Entry, Window, host_of
-from mediagen.providers.likeness import Likeness, compare
+from mediagen.providers.likeness import Likeness, compare, texts_in
 from mediagen.providers.predictions import is_moderation
 from mediagen.providers.replicate_models import Target
 
@@ -16,6 +17,8 @@ _REFUSALS: Final[Mapping[int, RejectReason]] = {
     **dict.fromkeys((401, 402, 403), RejectReason.UNAUTHORIZED),
     429: RejectReason.RATE_LIMITED,
 }
+
+_WEBHOOK = re.compile(r"(?<![\w.])webhook(?:_events_filter)?(?!\w)", re.IGNORECASE)
 
 
 def as_sold(prediction: Prediction) -> Prediction:
@@ -76,15 +79,34 @@ def named(call: Call, prediction: Prediction) -> Prediction:
     return replace(prediction, call_id=call.id) if is_ours else prediction
 
 
+def _is_its_own(answer: Answer) -> bool:
+    """Tell whether a refusal is written as Replicate writes them; gateways on the way have other words."""
+    return answer.own and not {"detail", "invalid_fields"}.isdisjoint(answer.json)
+
+
+def _is_about_the_webhook(call: Call, answer: Answer, said: str) -> bool:
+    """Tell whether a refusal names the address of ours, and not an input of that name or a prompt that holds it."""
+    fields = answer.json.get("invalid_fields")
+    names = (
+        [field.get("field") for field in fields if isinstance(field, dict)]
+        if isinstance(fields, list)
+        else []
+    )
+    if any(isinstance(name, str) and name for name in names):
+        return any(isinstance(name, str) and _WEBHOOK.fullmatch(name.strip()) for name in names)
+    for text in sorted(texts_in(call.input), key=len, reverse=True):
+        said = said.replace(text, " ")
+    return bool(_WEBHOOK.search(said))
+
+
 def reason_of(call: Call, answer: Answer, said: str) -> RejectReason | None:
     """Return why a create was certainly not carried out; None when the answer does not prove that.
 
     A gateway's page says nothing of what happened behind it.
     """
-    reason = _REFUSALS.get(answer.status) if answer.own else None
+    reason = _REFUSALS.get(answer.status) if _is_its_own(answer) else None
     if reason is not RejectReason.INVALID:
         return reason
-    words = f"{said} {answer.json.get('invalid_fields')}".lower()
-    if call.webhook_url and answer.status in (400, 422) and "webhook" in words:
+    if call.webhook_url and answer.status in (400, 422) and _is_about_the_webhook(call, answer, said):
         return RejectReason.MARKER
     return RejectReason.MODERATION if is_moderation(said) else reason

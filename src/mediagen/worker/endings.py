@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.jobs import calls, gates, spending, traits
+from mediagen.jobs import calls, gates, spending
 from mediagen.jobs.model import CallRecord, EventType, Job
 from mediagen.jobs.repository import cancel_wished, seize, transition
 from mediagen.jobs.states import CallState, JobState
@@ -112,8 +112,7 @@ def reject(connection: Connection, ports: Ports, job: Job, record: CallRecord, o
     calls.settle(connection, record.id, CallState.REJECTED, error=outcome.message)
     match outcome.reason:
         case RejectReason.MARKER if record.marked:
-            traits.learn(connection, job.provider, traits.REFUSES_MARKERS, outcome.message)
-            ports.marks.refused_by.add(job.provider)
+            calls.note(connection, record.id, seen=calls.MARKER_REFUSED)
             back_to_queue(connection, job, 0, reason=f"{job.provider} takes no address to call back")
         case RejectReason.INVALID | RejectReason.MARKER:
             fail(connection, job, "rejected", outcome.message)

@@ -161,10 +161,14 @@ class Worker:
         """Read what is remembered of providers, before anything is bought; return the newest event of then."""
         marks = self.ports.marks
         marks.refused_by.update(traits.having(connection, traits.REFUSES_MARKERS))
+        for provider in self.ports.providers:
+            dated = traits.value_of(connection, provider.name, traits.DATED_BY_ITS_CLOCK)
+            if dated is not None:
+                provider.dated_by_its_clock = marks.dated[provider.name] = dated == str(True)
         marks.since[marks.at] = traits.marks_since(connection, marks.at)
         for name in sorted(self.unrecovered):
-            if (provider := self.ports.providers.get(name)) is not None:
-                recovery.begin(connection, provider)
+            if (missing := self.ports.providers.get(name)) is not None:
+                recovery.begin(connection, missing)
         return events.last_id(connection)
 
     def _policies(self, begun_after: int) -> Mapping[str, GatePolicy]:

@@ -116,7 +116,9 @@ def deadline(connection: Connection, ports: Ports, record: CallRecord, predictio
         return record.send_by + record.making_ms + int(ports.timing.queue_s * 1000)
     if prediction.queued_ms is None:
         return record.deadline_at
-    queued_ms = min(prediction.queued_ms, max(0, now_ms(connection) - record.created_at))
+    # Times that are shown can be odd: it has not waited longer than it is there, nor longer than it may.
+    most_ms = min(now_ms(connection) - record.created_at, int(ports.timing.queue_s * 1000))
+    queued_ms = min(prediction.queued_ms, max(0, most_ms))
     return max(record.deadline_at, record.created_at + queued_ms + record.making_ms)
 
 

@@ -66,6 +66,9 @@ class Marks:
     at: str = ""  # what all addresses begin with
     since: dict[str, int] = field(default_factory=dict)  # by `at`: when the first call was sent with it
     refused_by: set[str] = field(default_factory=set)  # names of providers that take no such address
+    dated: dict[str, bool] = field(
+        default_factory=dict
+    )  # by provider: `Provider.dated_by_its_clock` as it is kept
 
     def carried_by(self, record: CallRecord, marker: Marker) -> str | None:
         """Return the address that a call carries; None for none, and where it is not known any more.

@@ -24,6 +24,7 @@ from mediagen.providers.base import (
     RejectReason,
     Unknown,
 )
+from mediagen.providers.likeness import Likeness, compare
 from mediagen.worker import endings, patience
 from mediagen.worker.ports import Ports
 from mediagen.worker.sending import STORAGE_PAUSE_S, accepted, may_send, wait
@@ -99,12 +100,13 @@ async def _search(ports: Ports, provider: Provider, job: Job, record: CallRecord
         ports.first_looks.pop(record.id, None)
         await ports.db.transact(lambda c: patience.ask_again(c, ports, provider, job, record, message, raw))
         return None
-    concluded = await ports.db.transact(lambda c: conclude_search(c, job, record, findings))
+    concluded = await ports.db.transact(lambda c: conclude_search(c, provider, job, record, findings))
     match concluded.conclusion:
         case Conclusion.OURS:
             assert concluded.prediction is not None
             ports.first_looks.pop(record.id, None)
-            return await accepted(ports, provider, job, record, concluded.prediction)
+            # Looked at by itself next: a list may show less of it, such as a part of its outputs.
+            return await accepted(ports, provider, job, record, endings.running(concluded.prediction.ref))
         case Conclusion.NOTHING:
             await _not_found(ports, provider, job, record)
         case Conclusion.OPEN:
@@ -113,7 +115,9 @@ async def _search(ports: Ports, provider: Provider, job: Job, record: CallRecord
     return None
 
 
-def conclude_search(connection: Connection, job: Job, record: CallRecord, findings: Findings) -> Concluded:
+def conclude_search(
+    connection: Connection, provider: Provider, job: Job, record: CallRecord, findings: Findings
+) -> Concluded:
     """Adopt what is certainly the call, and say what else the list comes to.
 
     Adopting writes that the call was taken: an opinion, so that it needs the lease.
@@ -134,7 +138,8 @@ def conclude_search(connection: Connection, job: Job, record: CallRecord, findin
     if clear and not alike:
         return Concluded(conclusion=Conclusion.NOTHING)
     # What only looks like it is taken when nothing else can be: as many as there are calls that asked for it.
-    certain = clear and len(alike) <= 1 + spending.rivals(connection, job, record)
+    rivals = _rivals(connection, provider, job, record)
+    certain = clear and rivals is not None and len(alike) <= 1 + rivals
     if (
         certain
         and _would_be_unmarked(connection, record, findings)
@@ -142,6 +147,22 @@ def conclude_search(connection: Connection, job: Job, record: CallRecord, findin
     ):
         return Concluded(conclusion=Conclusion.OURS, prediction=alike[0])
     return Concluded(conclusion=Conclusion.OPEN, seen=findings.seen or "its list could not be read whole")
+
+
+def _rivals(connection: Connection, provider: Provider, job: Job, record: CallRecord) -> int | None:
+    """Count the other lost calls that asked for just the same; None if one asked for what only looks the same.
+
+    What that one bought could be taken for ours, and ours would be taken for its.
+    """
+    own = provider.input_of(job.prompt, job.parameters)
+    count = 0
+    for asked in spending.lost_beside(connection, record):
+        other = provider.input_of(asked.prompt, asked.parameters)
+        if (other, asked.model) == (own, record.model):
+            count += 1
+        elif Likeness.EQUAL in (compare(other, own), compare(own, other)):
+            return None
+    return count
 
 
 def _would_be_unmarked(connection: Connection, record: CallRecord, findings: Findings) -> bool:

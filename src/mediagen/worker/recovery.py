@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 _MARGIN_MS = 900_000
 """How long before the newest call that the ledger knows the list is read: clocks differ."""
 
+_UNSURE_MS = 93_600_000
+"""How much earlier where it is not known what clock predictions are dated by: local times differ by 26 hours."""
+
 
 def needs_recovery(provider: Provider) -> bool:
     """Tell whether what was sold can be known from the provider alone."""
@@ -52,7 +55,7 @@ async def recover(ports: Ports, provider: Provider) -> bool:
 
 async def _recover_since(ports: Ports, provider: Provider, since: int) -> bool:
     try:
-        sold = await provider.sold(since)
+        sold = await provider.sold(await _by_its_clock(ports, provider, since))
     except ProviderError as error:
         log.warning("recovery.provider_unreachable", provider=provider.name, reason=str(error))
         return False
@@ -67,6 +70,14 @@ async def _recover_since(ports: Ports, provider: Provider, since: int) -> bool:
         for concern in await concerns(ports.db, provider):
             log.warning("provider.assumption_fails", provider=provider.name, seen=concern.seen, do=concern.do)
     return True
+
+
+async def _by_its_clock(ports: Ports, provider: Provider, since: int) -> int:
+    """Return the time by the provider's clock; much earlier where its predictions may be dated by another one."""
+    theirs, ours = await provider.now_ms(), await ports.db.read(now_ms)
+    ahead_ms = 0 if theirs is None else theirs - ours
+    is_sure = theirs is not None and provider.dated_by_its_clock
+    return since + ahead_ms - (0 if is_sure else _UNSURE_MS)
 
 
 def _since(connection: Connection, provider: Provider) -> int | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import FetchError, LeaseLost, Unavailable
-from mediagen.jobs import calls, events, gates, repository
+from mediagen.jobs import calls, events, gates, repository, traits
 from mediagen.jobs.calls import SEND_WITHIN_MS, Acceptance, Intent
 from mediagen.jobs.model import CallRecord, EventType, Job
 from mediagen.jobs.repository import is_held, transition
@@ -109,6 +109,7 @@ def _begin(connection: Connection, ports: Ports, provider: Provider, job: Job, i
     earlier = calls.earlier(connection, job.id)
     if earlier.late is not None:
         return _use(connection, ports, provider, job, earlier.late, intent.timeout_ms)
+    intent = replace(intent, marked=intent.marked and not earlier.marker_refused)
     record = calls.intend(connection, job, intent, earlier.seq + 1)
     events.append(connection, job.id, EventType.SUBMITTED, {"provider": job.provider, "call": record.seq})
     return _Begun(record=record)
@@ -186,12 +187,29 @@ def _write_accepted(
             _not_ours(connection, ports, provider, job, record, prediction.ref)
     if acceptance is not Acceptance.RECORDED:
         return None
+    _learn(connection, ports, provider, record)
     state = None
     with suppress(*lost), dialect.savepoint(connection):  # the fact stays written, the opinion does not
         state = wait(connection, ports, provider, job, record, prediction)
     # After the job, as in a claim, so that none waits for the other.
     gates.resume(connection, job.provider)
     return state
+
+
+def _learn(connection: Connection, ports: Ports, provider: Provider, record: CallRecord) -> None:
+    """Remember what a create that was taken shows of its provider."""
+    marks, name = ports.marks, provider.name
+    if (
+        not record.marked
+        and name not in marks.refused_by
+        and calls.earlier(connection, record.job_id).marker_refused
+    ):
+        traits.learn(connection, name, traits.REFUSES_MARKERS, calls.MARKER_REFUSED)
+        marks.refused_by.add(name)
+    dated = provider.dated_by_its_clock
+    if dated is not None and marks.dated.get(name) is not dated:
+        traits.learn(connection, name, traits.DATED_BY_ITS_CLOCK, str(dated))
+        marks.dated[name] = dated
 
 
 def _is_over(connection: Connection, job: Job) -> bool:
