@@ -126,9 +126,15 @@ def _any_model(_: Entry) -> bool:
 class Search:
     """Weighs the entries of a list for one call, in one pass."""
 
-    def __init__(self, call: Call, is_model: Callable[[Entry], bool] = _any_model) -> None:
-        """`is_model` tells whether the model that an entry shows may be the call's: models have several names."""
+    def __init__(
+        self, call: Call, is_model: Callable[[Entry], bool] = _any_model, *, trusts_times: bool = True
+    ) -> None:
+        """`is_model` tells whether the model that an entry shows may be the call's: models have several names.
+
+        Without `trusts_times` entries may be dated by another clock: then no time rules one out.
+        """
         self.call = call
+        self._trusts_times = trusts_times
         self.window = Window.of(call)
         self._is_model = is_model
         self._ours: dict[str, Prediction] = {}
@@ -169,7 +175,7 @@ class Search:
             return
         # An unknown time, a renamed model, or an address like ours that could not be read is a doubt; none of
         # them says whose it is.
-        is_timed = self.window is not None and entry.made_ms is not None
+        is_timed = self.window is not None and entry.made_ms is not None and self.window.holds(entry.made_ms)
         if likeness is Likeness.EQUAL and not (is_timed and not entry.webhook and self._is_model(entry)):
             likeness = Likeness.UNCLEAR
         self._unmarked[entry.ref] = (entry, likeness)
@@ -185,7 +191,7 @@ class Search:
         return own is not None and (own.installation, own.job) == (marker.installation, marker.job)
 
     def _in_time(self, entry: Entry) -> bool:
-        if self.window is None or entry.made_ms is None:
+        if self.window is None or entry.made_ms is None or not self._trusts_times:
             return True
         return self.window.holds(entry.made_ms)
 

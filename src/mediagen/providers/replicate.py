@@ -308,8 +308,10 @@ class ReplicateProvider(Provider):
 
     async def find(self, call: Call) -> Findings:
         """Search the list back to the time of the call; searches that come together share one."""
-        call = self._timed(call)
-        window = Window.of(call) if await self._is_in_order(call) else None
+        if self.dated_by_its_clock is False:
+            call = replace(call, asked_at_ms=None)
+        is_in_order = self.dated_by_its_clock and await self._is_in_order(call)
+        window = Window.of(call) if is_in_order else None
         search, why = await self._search_back_to(window.back_to_ms if window else None, call)
         if why and window and self._list.shown.knows(call):
             # Too many were made in that hour. Where markers are shown, the time of the call is enough.
@@ -322,7 +324,10 @@ class ReplicateProvider(Provider):
     async def _search_back_to(self, since_ms: int | None, call: Call) -> tuple[Search, str]:
         """Weigh the list back to a time; also return what kept it from being read so far."""
         target = target_of(call.model)
-        search = Search(call, target.may_be) if target else Search(call)
+        trusts = bool(self.dated_by_its_clock)
+        search = (
+            Search(call, target.may_be, trusts_times=trusts) if target else Search(call, trusts_times=trusts)
+        )
         return search, await self._list.search(search.weigh, since_ms, FIND_PAGES)
 
     async def _look_at(self, ref: str) -> Entry | None:
