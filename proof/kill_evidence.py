@@ -11,7 +11,7 @@ from proof.kill_world import SETTINGS, Run
 from proof.processes import left_running
 from tests.fakes.replicate_data import draw
 
-_END_S = 180.0
+_END_S = 300.0
 
 
 async def until_ended(run: Run) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = {
     "RECONCILE_GRACE": "4",  # no create takes longer from its arrival to the list: evil_provider.LISTED_AFTER_S
     "PROVIDER_CREATES_PER_S": "500",
-    "DOUBT_S": "45",  # others who buy just what a lost call asked for leave it open whether that was bought
+    "DOUBT_S": "150",  # others who buy just what a lost call asked for leave it open whether that was bought
     "JOB_TIMEOUT": "60",
     "RETRY_BACKOFF_BASE": "0.2",
     "MAX_RETRIES": "20",  # answers are lost far more often than anywhere else, and each uses an attempt

@@ -126,7 +126,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--flush-every", type=above_zero, default=10.0, help="seconds")
     parser.add_argument("--pg-restarts", type=whole(0), default=5)
     parser.add_argument("--rate", type=above_zero, default=4.0, help="jobs submitted per second")
-    parser.add_argument("--settle", type=above_zero, default=180.0, help="seconds until all must have ended")
+    parser.add_argument("--settle", type=above_zero, default=240.0, help="seconds until all must have ended")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--faults", choices=FAULTS, default="all", help="all: the provider also says what proves nothing"
