@@ -22,6 +22,7 @@ DOUBTS = frozenset(
         Fault.LIST_UNREADABLE_ENTRY,
         Fault.LIST_FOREIGN,
         Fault.LIST_CUT,
+        Fault.SUSPEND,  # its machine counts the provider's time by a clock that stood still
         Fault.MARKER_NOT_SHOWN,  # what is like a call that carries a marker is not taken for it
     }
 )

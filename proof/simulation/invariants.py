@@ -27,6 +27,9 @@ class Kind(StrEnum):
     CRASH = "crash"  # a step raised what it never should, constraint errors included
 
 
+_MADE = (CallState.SUCCEEDED, CallState.FAILED, CallState.CANCELED)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Violation:
     """A broken promise: which, when (virtual ms), and what was seen."""
@@ -135,7 +138,11 @@ class Checker:
         for job_id in [job_id for job_id in self.ended if job_id not in self.jobs or job_id in self.open]:
             del self.ended[job_id]
         self.named = {call.id: self._commits for call in self.calls.values() if call.provider_ref is not None}
-        self.made = {call_id: at for call_id, at in self.made.items() if call_id in self.calls}
+        self.made = {
+            call_id: at
+            for call_id, at in self.made.items()
+            if call_id in self.calls and self.calls[call_id].state in _MADE
+        }
         self.existed.update(self.jobs)
 
     # ------------------------------------------------------------------------------------------ commits
@@ -216,7 +223,7 @@ class Checker:
             self._tell(who, f"{new.id} of {new.job_id}: {old.state} > {new.state} {new.provider_ref or ''}")
         if new.provider_ref is not None:
             self.named.setdefault(new.id, self._commits)
-        if new.state in (CallState.SUCCEEDED, CallState.FAILED, CallState.CANCELED):
+        if new.state in _MADE:
             self.made.setdefault(new.id, self._commits)
         if new.provider_ref is not None and old.provider_ref is None:
             self._is_its_own(new)

@@ -17,6 +17,7 @@ from mediagen.providers.base import (
     RejectReason,
     Unknown,
 )
+from mediagen.providers.likeness import Likeness, compare
 from mediagen.providers.markers import Marker, marker_in
 from proof.simulation.book import START_MS, Book, Fate, OutputFate, Sale
 from proof.simulation.faults import Fault, Faults
@@ -148,12 +149,13 @@ class Seller:
             or not self._faults.strikes(Fault.ANSWER_OF_ANOTHER)
         ):
             return sale
-        others = [
-            other
-            for other in self._book.sales
-            if other is not sale and not self.listing.row_of(other).removed
-        ]
+        others = [other for other in self._book.sales if other is not sale and self._is_told(call, other)]
         return self._rng.choice(others) if others else self.listing.stranger(call, alike=False)
+
+    def _is_told(self, call: Call, other: Sale) -> bool:
+        """Tell whether something that is shown of another sale can tell that it is not the call's."""
+        row = self.listing.row_of(other)
+        return not row.removed and (self._profile.asks or compare(call.input, row.input) is Likeness.OTHER)
 
     def _refusal(self, call: Call, *, known: bool) -> Rejected | Unknown | None:
         if call.id in self.refused or (not known and self._faults.strikes(Fault.INVALID)):

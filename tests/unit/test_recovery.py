@@ -237,3 +237,17 @@ async def test_the_list_is_read_back_by_the_provider_s_clock(
     await recover(engine)
     since = engine.clock.now_ms() - recovery._MARGIN_MS
     assert asked[0] == since + ahead_ms - earlier_ms
+
+
+async def test_what_was_sold_counts_as_an_attempt_of_its_job(engine: Engine) -> None:
+    job_id = await engine.submit()  # may be bought three times
+    for prediction in [sold(engine, job_id), sold(engine, job_id)]:
+        engine.provider.end(prediction.ref, PredictionStatus.FAILED, retryable=True, error_message="again")
+    await recover(engine)
+    for _ in range(40):
+        await engine.work_for(5)
+        for ref, prediction in list(engine.provider.predictions.items()):
+            if not prediction.ended:
+                engine.provider.end(ref, PredictionStatus.FAILED, retryable=True, error_message="again")
+    detail = await engine.look(job_id)
+    assert (detail.job.state, detail.job.attempt, len(engine.provider.creates)) == (JobState.FAILED, 3, 1)

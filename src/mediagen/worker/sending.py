@@ -121,7 +121,9 @@ def _use(
     """Go on with what was bought for the job before, and came to light late."""
     record = calls.use(connection, call_id, timeout_ms)
     assert record.provider_ref is not None
-    counted = replace(job, attempt=max(0, job.attempt - 1), state=JobState.SUBMITTING)  # it was counted then
+    was_counted = record.send_by > record.created_at  # when it was sent; what another copy sent was not, here
+    before = job.attempt - 1 if was_counted else min(job.attempt, job.max_attempts - 1)
+    counted = replace(job, attempt=max(0, before), state=JobState.SUBMITTING)
     wait(connection, ports, provider, counted, record, endings.running(record.provider_ref))
     return _Begun(record=record, late=True)
 
