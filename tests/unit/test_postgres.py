@@ -20,7 +20,6 @@ from mediagen.db.migrate import migrate_postgres
 from mediagen.db.postgres import PostgresDatabase, normalized, shown
 from mediagen.db.tables import trash
 from mediagen.errors import LeaseLost, SettingsError, Unavailable
-from tests.fakes.clock import ManualClock
 from tests.fakes.servers import database, demand
 from tests.fakes.started import OwnPostgres, postgres_bin
 
@@ -167,7 +166,7 @@ async def test_a_transaction_that_is_refused_again_and_again_is_unavailable(db: 
 
 
 async def test_time_is_the_server_s_and_does_not_stand_still_in_a_transaction(url: str) -> None:
-    db = PostgresDatabase(url, ManualClock())
+    db = PostgresDatabase(url, SystemClock())
     await db.start()
     try:
 

@@ -24,6 +24,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from mediagen.clock import Clock
+from mediagen.db import clock_steps
+from mediagen.db.timeline import LocalClock, Timeline
 from mediagen.errors import SettingsError, StorageFull, Unavailable
 
 STATEMENTS_KEPT = 512
@@ -39,8 +41,7 @@ _GROUP_MAX = 512  # functions that share one commit at most: bounds how long the
 
 def now_ms(connection: Connection) -> int:
     """Return the database's own time: the only clock that leases and due times are measured by."""
-    clock: Clock = connection.info["clock"]
-    return clock.now_ms()
+    return cast(int, connection.info["clock"].now_ms())
 
 
 class Database(ABC):
@@ -108,12 +109,18 @@ class _Lane(threading.Thread):
     """A thread with one connection, its own from now on, that runs whatever is waiting as one group."""
 
     def __init__(
-        self, connection: Connection, work: "queue.SimpleQueue[_Work | None]", *, writes: bool
+        self,
+        connection: Connection,
+        work: "queue.SimpleQueue[_Work | None]",
+        *,
+        clock: LocalClock | None = None,
     ) -> None:
-        super().__init__(name="db-writer" if writes else "db-reader", daemon=True)
+        """The one that writes also follows the `clock`; the others only read."""
+        super().__init__(name="db-reader" if clock is None else "db-writer", daemon=True)
         self._connection = connection
         self._work = work
-        self._writes = writes
+        self._clock = clock
+        self._writes = clock is not None
 
     def run(self) -> None:
         with self._connection as connection:
@@ -136,6 +143,8 @@ class _Lane(threading.Thread):
         """Return per function its result, or the exception that it raised."""
         begin, end = ("BEGIN IMMEDIATE", "COMMIT") if self._writes else ("BEGIN", "ROLLBACK")
         try:
+            if self._clock is not None:
+                self._follow(self._clock, connection)
             _control(connection, begin)
             if len(group) == 1:  # the transaction is its savepoint
                 results = [_attempt(connection, group[0].fn)]
@@ -149,6 +158,16 @@ class _Lane(threading.Thread):
             _roll_back(connection)
             return [_translated(error)] * len(group)
         return results
+
+    def _follow(self, clock: LocalClock, connection: Connection) -> None:
+        """Move what is stored if the clock was set since the last write."""
+        reading = clock.read()
+        if clock.moved_ms is not None and not reading.step_ms:
+            return
+        _control(connection, "BEGIN IMMEDIATE")
+        moved_ms = clock_steps.follow(connection, reading, clock.moved_ms)
+        _control(connection, "COMMIT")
+        clock.adopt(reading, moved_ms)
 
     def _run_one(self, connection: Connection, fn: Transaction[Any]) -> Any:
         if not self._writes:
@@ -261,7 +280,7 @@ class SQLiteDatabase(Database):
         super().__init__()
         self.path = path
         self._signs = path.with_name(path.name + ".workers")
-        self._clock = clock
+        self._clock = LocalClock(Timeline(), clock.now_ms, clock.monotonic)
         self._busy_timeout_s = busy_timeout_s
         self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
@@ -272,8 +291,8 @@ class SQLiteDatabase(Database):
         if not self.path.exists():
             raise SettingsError(f"There is no database at {str(self.path)!r}; run `mediagen migrate`")
         writer, *readers = await asyncio.to_thread(self._connect)
-        self._lanes = [_Lane(writer, self._writes, writes=True)]
-        self._lanes += [_Lane(reader, self._reads, writes=False) for reader in readers]
+        self._lanes = [_Lane(writer, self._writes, clock=self._clock)]
+        self._lanes += [_Lane(reader, self._reads) for reader in readers]
         for lane in self._lanes:
             lane.start()
 

@@ -7,7 +7,6 @@ know within a millisecond. A lost notification loses nothing: everybody also loo
 import asyncio
 import hashlib
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -21,11 +20,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from mediagen.clock import Clock, SystemClock
-from mediagen.db import dialect
+from mediagen.clock import Clock
+from mediagen.db import clock_steps, dialect
 from mediagen.db.dialect import CHANNEL
 from mediagen.db.engine import Connection, Database, Transaction
 from mediagen.db.session import Session
+from mediagen.db.timeline import Reading, Timeline
 from mediagen.errors import SettingsError, StorageFull, Unavailable
 
 T = TypeVar("T")
@@ -65,15 +65,16 @@ _FULL = frozenset({"53100"})  # disk full
 _UNAVAILABLE = ("08", "25", "53", "55", "57", "58")  # connection, state, resources, lock, operator, system
 
 
-class _ServerClock(SystemClock):
+class _ServerClock:
     """The server's clock within one transaction: told at its begin, then counted on."""
 
-    def __init__(self, begun_ms: int) -> None:
+    def __init__(self, begun_ms: int, clock: Clock) -> None:
         self._begun_ms = begun_ms
-        self._since = time.monotonic()
+        self._clock = clock
+        self._since = clock.monotonic()
 
     def now_ms(self) -> int:
-        return self._begun_ms + int((time.monotonic() - self._since) * 1000)
+        return self._begun_ms + int((self._clock.monotonic() - self._since) * 1000)
 
 
 class PostgresDatabase(Database):
@@ -87,6 +88,7 @@ class PostgresDatabase(Database):
         self.url = normalized(url)
         self._clock = clock
         self._server_clock = server_clock
+        self._timeline = Timeline()
         self._judges_from = 0.0  # monotonic: when signs of life may be missed
         self._engine: AsyncEngine | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -140,9 +142,10 @@ class PostgresDatabase(Database):
     def _transaction(self, fn: Transaction[T], *, writes: bool) -> Callable[[Connection], T]:
         def run(connection: Connection) -> T:
             with _left_idle(connection) as session:
-                begun_ms = session.begin(writes=writes)
-                connection.info["clock"] = _ServerClock(begun_ms) if self._server_clock else self._clock
-                dialect.forget_last(connection)
+                reading = self._begin(connection, session, writes=writes)
+                if writes and (reading.step_ms or self._timeline.moved_ms is None):
+                    self._follow(connection, session, reading)
+                    self._begin(connection, session, writes=True)
                 result = fn(connection)
                 if writes:
                     session.commit(partial(dialect.write_last, connection))
@@ -151,6 +154,22 @@ class PostgresDatabase(Database):
                 return result
 
         return run
+
+    def _begin(self, connection: Connection, session: Session, *, writes: bool) -> Reading:
+        asked_at_s = self._clock.monotonic()
+        shown_ms = session.begin(writes=writes)
+        if not self._server_clock:
+            shown_ms = self._clock.now_ms()
+        reading = self._timeline.read(shown_ms, asked_at_s, self._clock.monotonic())
+        connection.info["clock"] = _ServerClock(reading.now_ms, self._clock)
+        dialect.forget_last(connection)
+        return reading
+
+    def _follow(self, connection: Connection, session: Session, reading: Reading) -> None:
+        """Move what is stored if the server's clock was set since the last write, in a transaction of its own."""
+        moved_ms = clock_steps.follow(connection, reading, self._timeline.moved_ms)
+        session.commit(lambda: None)
+        self._timeline.adopt(reading, moved_ms)
 
     async def _listen(self) -> None:
         """Hear the commits of other processes; after a break listen again and take it that something was missed."""

@@ -203,6 +203,7 @@ class MockProvider(Provider):
         self._joined: dict[str, _Run] = {}  # by call id
         self._canceled_ms: dict[str, int] = {}  # by call id
         self._happened: dict[str, int] = {}  # faults, by what they happened to
+        self._begun_ms, self._begun_at_s = context.clock.now_ms(), context.clock.monotonic()
 
     @classmethod
     def from_env(cls, context: ProviderContext) -> Self | None:
@@ -243,7 +244,7 @@ class MockProvider(Provider):
             return Unknown(message="The mock provider is told to answer 500")
         latency_s = self._latency_s if switches.latency_s is None else switches.latency_s
         run = _Run(
-            call_id=call.id, accepted_ms=clock.now_ms(), latency_ms=round(latency_s * 1000), fault=fault
+            call_id=call.id, accepted_ms=self._now_ms(), latency_ms=round(latency_s * 1000), fault=fault
         )
         _remember(self._joined, call.id, run)
         if fault is Fault.SERVER_ERROR_AFTER_ACCEPT:
@@ -268,7 +269,7 @@ class MockProvider(Provider):
         return before < times
 
     async def get(self, call: Call) -> Prediction:
-        """Tell how far the call is, by the wall clock alone."""
+        """Tell how far the call is, by time alone."""
         return self._look(_Run.of(call.ref), call)
 
     async def follow(self, calls: Sequence[Call]) -> Mapping[str, Prediction]:
@@ -282,10 +283,14 @@ class MockProvider(Provider):
     async def cancel(self, call: Call) -> None:
         """Stop the call. Only this process remembers it, until it ends."""
         if call.id not in self._canceled_ms:
-            _remember(self._canceled_ms, call.id, self.context.clock.now_ms())
+            _remember(self._canceled_ms, call.id, self._now_ms())
+
+    def _now_ms(self) -> int:
+        """Return the time since 1970, as it was set when this process began: nobody waits for a clock that is set."""
+        return self._begun_ms + round((self.context.clock.monotonic() - self._begun_at_s) * 1000)
 
     def _look(self, run: _Run, call: Call) -> Prediction:
-        now_ms = self.context.clock.now_ms()
+        now_ms = self._now_ms()
         seen = Prediction(
             ref=run.ref,
             status=PredictionStatus.RUNNING,

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import PredictionGone, ProviderError
+from mediagen.jobs import calls
 from mediagen.jobs.model import CallRecord, Job
 from mediagen.providers.base import Call, Dedupe, Prediction, Provider
 from mediagen.worker import endings, patience
@@ -60,9 +61,16 @@ async def _to_be_stopped(
     if job.cancel_requested_at is not None:
         return True
     ahead_ms = await _ahead_ms(ports, provider, record)
-    return await ports.db.read(
-        lambda c: now_ms(c) - ahead_ms > patience.deadline(c, ports, record, prediction)
-    )
+
+    def is_late(connection: Connection) -> bool:
+        # Both as of now: a clock that was set has moved the deadline, too.
+        before, current = now_ms(connection), calls.get(connection, record.id) or record
+        now = now_ms(connection)
+        if abs(now - before) > _CLOCKS_AGREE_MS:
+            return False
+        return now - ahead_ms > patience.deadline(connection, ports, current, prediction)
+
+    return await ports.db.read(is_late)
 
 
 async def _ahead_ms(ports: Ports, provider: Provider, record: CallRecord) -> int:
