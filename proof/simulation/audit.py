@@ -42,6 +42,8 @@ _HOLDING_UP = (
     Fault.ROLLBACK,
     Fault.STORAGE_DOWN,  # what is made already is kept first
     Fault.DISK_FULL,
+    Fault.CLOCK_JUMP,  # seen at the next sign of life
+    Fault.OWN_CLOCK_WRONG,
 )
 
 _ADMITS = ("outcome_unknown", "poisoned", "output_lost", "provider_unreachable")
@@ -69,7 +71,9 @@ class Happened:
     """What happened in the schedule that may explain an end."""
 
     now: int
-    jumped: bool  # the wall clock was set, so that times by it tell nothing
+    missed_a_step: (
+        bool  # a process began right after the clock was set, before any other could move what is stored
+    )
     deadly: Collection[str]  # jobs that took workers down
     refused: Collection[str]  # calls whose input the provider refused
     struck: Mapping[Fault, int]
@@ -78,8 +82,8 @@ class Happened:
 
     @property
     def held_up(self) -> bool:
-        """Whether a worker stood still, or times tell nothing."""
-        return self.jumped or any(self.struck.get(fault) for fault in _HOLDING_UP)
+        """Whether a worker stood still, or takes a while to learn that the clock was set."""
+        return self.missed_a_step or any(self.struck.get(fault) for fault in _HOLDING_UP)
 
     @property
     def doubtful(self) -> bool:
@@ -204,7 +208,7 @@ class Audit:
     def _can_not_be_told(self, job: JobRow) -> bool:
         """Tell whether something stood against finding out what became of a call of the job."""
         untimed = any(c.job_id == job.id and c.asked_at is None for c in self._checker.calls.values())
-        return not self._profile.asks or untimed or self._happened.doubtful or self._happened.jumped
+        return not self._profile.asks or untimed or self._happened.doubtful or self._happened.missed_a_step
 
     def _unheld(self, call: CallRow) -> bool:
         """Tell whether it was sold although no call has the sale."""
@@ -227,7 +231,7 @@ class Audit:
             self._checker.violated(Kind.LEDGER, f"{sale.ref} of {sale.call_id} is not in our ledger")
         status = sale.status(self._now)
         if status is PredictionStatus.RUNNING and holder is not None and self._now < sale.forgotten:
-            if not self._happened.jumped and not self._explained(job, sale, holder):
+            if not self._happened.missed_a_step and not self._explained(job, sale, holder):
                 self._checker.violated(Kind.LEDGER, f"{sale.ref} of {job.id} runs on, and nobody stops it")
         elif status is PredictionStatus.SUCCEEDED:
             self._succeeded(sale, job, holder)
@@ -260,7 +264,6 @@ class Audit:
         had = not self._profile.synchronous  # there the only copy is the answer's
         had &= sale.empty_until == -math.inf  # what shows no output when it has ended is not asked again
         had &= sale.output not in (OutputFate.GONE, OutputFate.BAD) and sale.forgotten == math.inf
-        had &= not self._happened.jumped  # it is given up by time
         if told and had and holder.seq == last and job.state != JobState.SUCCEEDED and not job.output_count:
             self._checker.violated(Kind.LOST, f"what was made of {sale.ref} before its end was dropped")
 
@@ -279,7 +282,7 @@ class Audit:
         match job.error_code:
             case "output_lost" if job.id in happened.deadly:
                 return True
-            case _ if happened.jumped and job.error_code in _BY_TIME:
+            case _ if happened.missed_a_step and job.error_code in _BY_TIME:
                 return True
             case "output_lost" | "fetch_gone" | "output_invalid":
                 return sale.output in (OutputFate.GONE, OutputFate.BAD) or self._now >= sale.forgotten

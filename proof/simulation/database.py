@@ -12,9 +12,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from mediagen.clock import Clock
+from mediagen.db import clock_steps
 from mediagen.db.engine import STATEMENTS_KEPT, Database, Transaction
 from mediagen.db.migrate import migrate_sqlite
 from mediagen.db.tables import metadata
+from mediagen.db.timeline import LocalClock, Timeline
 from mediagen.errors import Unavailable
 from proof.simulation.faults import Fault, Faults
 from proof.simulation.kernel import Pause
@@ -58,10 +60,11 @@ class Store:
         for statement in self._emptying:  # a new connection would compile its statements anew
             self.raw.execute(statement)
         self.raw.execute("COMMIT")
-        self._connection.info["clock"] = clock
+        self._wall = clock
 
-    def write(self, fn: Transaction[T]) -> T:
-        """Run `fn` in one transaction: all of it is kept, or, when it raises, nothing."""
+    def write(self, fn: Transaction[T], clock: LocalClock | None = None) -> T:
+        """Run `fn` in one transaction: all of it is kept, or, when it raises, nothing. `clock` is the process's."""
+        self._connection.info["clock"] = clock or self._wall
         self.raw.execute("BEGIN IMMEDIATE")
         try:
             result = fn(self._connection)
@@ -71,8 +74,9 @@ class Store:
         self.raw.execute("COMMIT")
         return result
 
-    def read(self, fn: Transaction[T]) -> T:
+    def read(self, fn: Transaction[T], clock: LocalClock | None = None) -> T:
         """Run `fn`; nothing that it writes is kept."""
+        self._connection.info["clock"] = clock or self._wall
         self.raw.execute("BEGIN")
         try:
             return fn(self._connection)
@@ -122,8 +126,12 @@ class SimDatabase(Database):
         delay: Callable[[], int],
         committed: Callable[[str], None],
         who: str,
+        clock: Clock,
+        begins: Callable[[], None],
     ) -> None:
         super().__init__()
+        self._begins = begins
+        self._clock = LocalClock(Timeline(), clock.now_ms, clock.monotonic)
         self._store = store
         self._faults = faults
         self._delay = delay
@@ -134,7 +142,8 @@ class SimDatabase(Database):
         await Pause(self._delay())
         self._may_be_down()
         before = self._store.raw.total_changes
-        result = self._store.write(fn)
+        self._follow()
+        result = self._store.write(fn, self._clock)
         if self._store.raw.total_changes != before:
             self._told(self._who)
         await Pause(self._delay())
@@ -145,9 +154,21 @@ class SimDatabase(Database):
     async def read(self, fn: Transaction[T]) -> T:
         await Pause(self._delay())
         self._may_be_down()
-        result = self._store.read(fn)
+        result = self._store.read(fn, self._clock)
         await Pause(self._delay())
         return result
+
+    def _follow(self) -> None:
+        """Move what is stored if the clock was set, as the product's databases do before they write."""
+        reading = self._clock.read()
+        known_ms = self._clock.moved_ms
+        if known_ms is not None and not reading.step_ms:
+            return
+        if known_ms is None:
+            self._begins()
+        moved_ms = self._store.write(lambda c: clock_steps.follow(c, reading, known_ms), self._clock)
+        self._clock.adopt(reading, moved_ms)
+        self._told(self._who)
 
     def _may_be_down(self) -> None:
         if self._faults.strikes(Fault.DATABASE_DOWN):

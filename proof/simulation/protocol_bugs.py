@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 
+from mediagen.db import clock_steps
 from mediagen.db.engine import Connection
 from mediagen.db.prepared import Prepared
 from mediagen.db.tables import jobs, provider_calls
@@ -216,11 +217,22 @@ def _unknown_without_lease(
 
 _to_reconciling = sending._to_reconciling
 
+
+def _not_moved(*_: object) -> None:
+    return None
+
+
 PROTOCOL_BUGS = (
     Mutant(
         name="no-fence",
         wrong="a late worker writes as if it still held the lease",
         swaps=[(repository._MOVE, _move_without("by", "epoch", "now"))],
+    ),
+    Mutant(
+        name="clock-not-followed",
+        wrong="nothing that is stored is moved when the clock is set",
+        swaps=[(clock_steps.move, _not_moved)],
+        faults=frozenset({F.CLOCK_JUMP, F.OWN_CLOCK_WRONG, F.FETCH_FAILS, F.LOOK_FAILS}),
     ),
     Mutant(
         name="no-grace",

@@ -26,7 +26,7 @@ class Wall:
         over: Callable[[], bool],
     ) -> None:
         self.offset_ms = traits.own_off_ms
-        self.jumped = False
+        self.set_at: int | None = None  # virtual ms
         self._to_correct_ms = traits.own_off_ms
         self._kernel = kernel
         self._rng = rng
@@ -62,6 +62,6 @@ class Wall:
 
     def _move(self, ms: int) -> None:
         self.offset_ms += ms
-        self.jumped = True
+        self.set_at = self._kernel.now
         self._tell("clock", f"the wall clock jumps by {ms / 1000:g} s")
         self._moved()

@@ -235,6 +235,15 @@ class Worker:
                     await self._shipped._pass_on(held)
             await Pause(_WATCH_MS)
 
+    def beat(self) -> None:
+        """Write a sign of life, as the product's worker does every few seconds."""
+        self._spawn("beat", self._beat())
+
+    async def _beat(self) -> None:
+        with suppress(Unavailable):
+            await self._ports.db.transact(lambda _: None)
+        self._around.ring(0)
+
     def rescue(self, name: str) -> None:
         """Free the leases of a worker that is taken for dead, rightly or not."""
         self._around.tell(self.name, f"takes {name} for dead")

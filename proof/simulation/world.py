@@ -41,6 +41,9 @@ MOST_STEPS = 30_000
 _LINGER_MS = 130_000
 """Within it every answer and callback has come that is on its way."""
 
+_BEAT_MS = 5_000
+"""Between two signs of life of a worker."""
+
 _POLL_MS = 5_000
 _LULLS_MS = (0, 300, 2_000)
 """Pauses before a look for work: none lets every ring be a claim of one job, long ones claim jobs together."""
@@ -72,7 +75,7 @@ class World:
             faults=self._faults,
             traits=self._traits,
             tell=self._tell,
-            moved=lambda: self._ring(0),
+            moved=lambda: self._kernel.after(self._rng.randrange(_BEAT_MS), self._beat),
             over=lambda: self._over,
         )
         self._stood_still_ms: Counter[str] = Counter()  # by process
@@ -85,6 +88,7 @@ class World:
         self._store = store
         self._book = Book()
         self._changed_at = 0
+        self._missed_a_step = False
         self._bell: int | None = None  # when some worker looks for work next
         self._rings = 0
         self._shut_until = 0  # virtual ms
@@ -208,7 +212,7 @@ class World:
             profile=self._profile,
             happened=Happened(
                 now=self._kernel.now,
-                jumped=self._wall.jumped,
+                missed_a_step=self._missed_a_step,
                 deadly=self._deadly,
                 refused=self._seller.refused,
                 struck=self._faults.struck,
@@ -270,7 +274,13 @@ class World:
                 self._stood_still_ms[who] += worker.suspend()
 
     def _database(self, who: str) -> SimDatabase:
-        return SimDatabase(self._store, self._faults, self._delay, self._committed, who)
+        return SimDatabase(
+            self._store, self._faults, self._delay, self._committed, who, self._clock(who), self._begins
+        )
+
+    def _begins(self) -> None:
+        """Note that a process writes for the first time: it can't know of a step that no other has seen yet."""
+        self._missed_a_step |= self._wall.set_at is not None and self._changed_at <= self._wall.set_at
 
     def _delay(self) -> int:
         """Return how long a process takes from one step to the next: next to nothing, or unpleasantly long."""
@@ -279,6 +289,14 @@ class World:
         return self._rng.randrange(4)
 
     # ------------------------------------------------------------------------------------------ events
+
+    def _beat(self) -> None:
+        """Let the workers write, by which they learn that the clock was set."""
+        ready = [worker for worker in self._workers if worker.ready]
+        for worker in ready:
+            worker.beat()
+        if not ready and not self._over:
+            self._kernel.after(_BEAT_MS, self._beat)
 
     def _committed(self, who: str) -> None:
         self._changed_at = self._kernel.now
