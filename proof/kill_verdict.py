@@ -143,17 +143,21 @@ def _wrong_ends(evidence: Evidence, by_prompt: Mapping[str, Sequence[Json]]) -> 
         sold = by_prompt.get(job["prompt"], [])
         bought = bool(sold) and sold[-1]["status"] == "succeeded"
         expected = "completed" if bought else "failed"
-        if (job["status"] != expected or not sold) and not _is_open(evidence, job):
+        if (job["status"] != expected or not sold) and not _is_open(evidence, job, sold):
             found.append(
                 f"{job['id']} is {job['status']} ({job['error']}), sold: {[s['status'] for s in sold]}"
             )
     return found
 
 
-def _is_open(evidence: Evidence, job: Json) -> bool:
-    """Tell whether it can't be known if the job's last call was bought: others bought just the same."""
+def _is_open(evidence: Evidence, job: Json, sold: Sequence[Json]) -> bool:
+    """Tell whether it can't be known if the last call was bought: others bought the same, or the list was odd.
+
+    It was not if nothing was made; then the list was odd whenever it was read.
+    """
     unknown = job["error"] is not None and job["error"]["code"] == "outcome_unknown"
-    return unknown and job["prompt"] in evidence.others.values()
+    made = any(each["status"] == "succeeded" for each in sold)
+    return unknown and (not made or job["prompt"] in evidence.others.values())
 
 
 def _crashes(log: str) -> list[str]:

@@ -109,7 +109,8 @@ def _failed_without_need(evidence: Evidence, by_prompt: Mapping[str, Sequence[Js
     found = []
     for end in evidence.ends:
         errors = [each["error"] for each in by_prompt.get(end.prompt, [])]
-        is_open = end.error == "outcome_unknown" and end.prompt in evidence.others.values()
+        made = any(each["status"] == "succeeded" for each in by_prompt.get(end.prompt, []))
+        is_open = end.error == "outcome_unknown" and (not made or end.prompt in evidence.others.values())
         if end.status == "failed" and FINAL not in errors and not is_open:
             found.append(f"{end.id}: {end.error}, sold: {errors}")
     return found

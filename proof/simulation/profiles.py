@@ -1,6 +1,7 @@
 """The kinds of providers that are simulated, by what they let us know of a call whose answer was lost."""
 
 from dataclasses import dataclass
+from random import Random
 
 from mediagen.providers.base import Capabilities, Dedupe
 
@@ -64,3 +65,8 @@ PROFILES: tuple[Profile, ...] = (
     _profile("blind", Dedupe.NONE, 6),
     _profile("blind-synchronous", Dedupe.NONE, 6, synchronous=True),
 )
+
+
+def draw_profile(rng: Random) -> Profile:
+    """Return the provider of a schedule."""
+    return rng.choices(PROFILES, [profile.share for profile in PROFILES])[0]

@@ -17,6 +17,7 @@ CANCEL_MS = 8_000
 """From the wish to cancel to the end of a job whose provider does not stop: the product's own default."""
 
 _LOOK_MS = 1_000
+_BEAT_MS = 5_000
 _HELD_BY_PROVIDER = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING)
 
 
@@ -32,6 +33,17 @@ class Upkeep:
     over: Callable[[], bool]
     _at: int | None = None
     _looks: int = field(default=0)
+
+    def clock_was_set(self) -> None:
+        """Let the workers write a sign of life as always, by which they learn of it."""
+        self.kernel.after(self.rng.randrange(_BEAT_MS), self._beat)
+
+    def _beat(self) -> None:
+        ready = [worker for worker in self.workers if worker.ready]
+        for worker in ready:
+            worker.beat()
+        if not ready and not self.over():
+            self.kernel.after(_BEAT_MS, self._beat)
 
     def committed(self) -> None:
         """Look when something is due."""

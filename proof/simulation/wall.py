@@ -26,7 +26,8 @@ class Wall:
         over: Callable[[], bool],
     ) -> None:
         self.offset_ms = traits.own_off_ms
-        self.set_at: int | None = None  # virtual ms
+        self.missed = False  # a process began right after the clock was set
+        self._set_at: int | None = None  # virtual ms
         self._to_correct_ms = traits.own_off_ms
         self._kernel = kernel
         self._rng = rng
@@ -54,6 +55,10 @@ class Wall:
         """Go forth or back by an hour."""
         self._move(self._rng.choice((-_JUMP_MS, _JUMP_MS)))
 
+    def process_begins(self, written_at: int) -> None:
+        """Note that a process writes for the first time: it can't know of a step that no other has seen yet."""
+        self.missed |= self._set_at is not None and written_at <= self._set_at
+
     def correct(self) -> None:
         """Set it right if it was wrong from the beginning."""
         off_ms, self._to_correct_ms = self._to_correct_ms, 0
@@ -62,6 +67,6 @@ class Wall:
 
     def _move(self, ms: int) -> None:
         self.offset_ms += ms
-        self.set_at = self._kernel.now
+        self._set_at = self._kernel.now
         self._tell("clock", f"the wall clock jumps by {ms / 1000:g} s")
         self._moved()

@@ -22,7 +22,7 @@ from proof.simulation.keeper import Files, SimKeeper
 from proof.simulation.kernel import Kernel, Task
 from proof.simulation.names import INSTALLATION, shorten_ids
 from proof.simulation.outside import Outside
-from proof.simulation.profiles import PROFILES, Profile
+from proof.simulation.profiles import draw_profile
 from proof.simulation.provider import SimProvider, look
 from proof.simulation.result import Result, Traced
 from proof.simulation.rollback import Rollback
@@ -40,9 +40,6 @@ HORIZON_MS = 24 * 3_600_000
 MOST_STEPS = 30_000
 _LINGER_MS = 130_000
 """Within it every answer and callback has come that is on its way."""
-
-_BEAT_MS = 5_000
-"""Between two signs of life of a worker."""
 
 _POLL_MS = 5_000
 _LULLS_MS = (0, 300, 2_000)
@@ -67,7 +64,7 @@ class World:
         self._kernel = Kernel(rng)
         self._faults = Faults(rng, level, lambda: self._kernel.now, only)
         self._faults.told = lambda fault: self._tell("fault", fault.value)
-        self._profile = _draw(rng)
+        self._profile = draw_profile(rng)
         self._traits = Traits.draw(rng, self._faults)
         self._wall = Wall(
             kernel=self._kernel,
@@ -75,7 +72,7 @@ class World:
             faults=self._faults,
             traits=self._traits,
             tell=self._tell,
-            moved=lambda: self._kernel.after(self._rng.randrange(_BEAT_MS), self._beat),
+            moved=lambda: self._upkeep.clock_was_set(),
             over=lambda: self._over,
         )
         self._stood_still_ms: Counter[str] = Counter()  # by process
@@ -88,7 +85,6 @@ class World:
         self._store = store
         self._book = Book()
         self._changed_at = 0
-        self._missed_a_step = False
         self._bell: int | None = None  # when some worker looks for work next
         self._rings = 0
         self._shut_until = 0  # virtual ms
@@ -212,7 +208,7 @@ class World:
             profile=self._profile,
             happened=Happened(
                 now=self._kernel.now,
-                missed_a_step=self._missed_a_step,
+                missed_a_step=self._wall.missed,
                 deadly=self._deadly,
                 refused=self._seller.refused,
                 struck=self._faults.struck,
@@ -274,13 +270,8 @@ class World:
                 self._stood_still_ms[who] += worker.suspend()
 
     def _database(self, who: str) -> SimDatabase:
-        return SimDatabase(
-            self._store, self._faults, self._delay, self._committed, who, self._clock(who), self._begins
-        )
-
-    def _begins(self) -> None:
-        """Note that a process writes for the first time: it can't know of a step that no other has seen yet."""
-        self._missed_a_step |= self._wall.set_at is not None and self._changed_at <= self._wall.set_at
+        clock, begins = self._clock(who), lambda: self._wall.process_begins(self._changed_at)
+        return SimDatabase(self._store, self._faults, self._delay, self._committed, who, clock, begins)
 
     def _delay(self) -> int:
         """Return how long a process takes from one step to the next: next to nothing, or unpleasantly long."""
@@ -289,14 +280,6 @@ class World:
         return self._rng.randrange(4)
 
     # ------------------------------------------------------------------------------------------ events
-
-    def _beat(self) -> None:
-        """Let the workers write, by which they learn that the clock was set."""
-        ready = [worker for worker in self._workers if worker.ready]
-        for worker in ready:
-            worker.beat()
-        if not ready and not self._over:
-            self._kernel.after(_BEAT_MS, self._beat)
 
     def _committed(self, who: str) -> None:
         self._changed_at = self._kernel.now
@@ -400,10 +383,6 @@ class World:
     def _tell(self, actor: str, action: str) -> None:
         if self._trace is not None:
             self._trace.append(Traced(at=self._kernel.now, actor=actor, action=shorten_ids(action)))
-
-
-def _draw(rng: Random) -> Profile:
-    return rng.choices(PROFILES, [profile.share for profile in PROFILES])[0]
 
 
 def simulate(

@@ -1,7 +1,6 @@
 """A call whose answer was lost: bought again only when it is proved absent, taken only when nothing else can be it."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -132,28 +131,6 @@ async def test_as_many_that_look_alike_as_were_asked_for_are_shared_out(engine: 
     await engine.work_for(20)
     refs = {(await engine.look(job_id)).calls[0].provider_ref for job_id in ids}
     assert refs == {"alike-0", "alike-1"}
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "is_taken"),
-    [
-        ({}, {"width": 512}, False),
-        ({"width": 512}, {}, False),
-        ({"image": "https://user.example/a.png"}, {"image": "https://user.example/b.png"}, False),
-        ({"width": 512}, {"width": 768}, True),
-    ],
-    ids=["less", "more", "another link", "another value"],
-)
-async def test_what_may_be_another_lost_call_s_is_not_taken(
-    engine: Engine, ours: dict[str, Any], theirs: dict[str, Any], is_taken: bool
-) -> None:
-    engine.provider.script.extend([LOST, LOST])
-    [one] = engine.provider.found = alike()
-    engine.provider.predictions[one.ref] = one
-    ids = [await engine.submit("same", parameters=parameters) for parameters in (ours, theirs)]
-    await engine.work_for(20)
-    refs = [(await engine.look(job_id)).calls[0].provider_ref for job_id in ids]
-    assert (one.ref in refs) is is_taken
 
 
 async def test_a_call_of_another_time_explains_nothing_that_looks_alike(engine: Engine) -> None:

@@ -219,16 +219,6 @@ async def test_how_long_the_making_may_take(
     assert engine.provider.creates[0].timeout_s == making_s
 
 
-async def test_a_prediction_dated_in_the_past_is_stopped_after_its_time_all_the_same(engine: Engine) -> None:
-    await engine.submit()
-    await engine.work()
-    running = engine.provider.predictions["ref-0"]
-    for _ in range(45):  # as if it had been queued since 1970
-        engine.provider.predictions["ref-0"] = replace(running, queued_ms=engine.clock.now_ms())
-        await engine.work_for(60, pace_s=5)
-    assert "ref-0" in engine.provider.canceled
-
-
 async def test_what_does_not_stop_is_not_asked_every_second_for_an_hour(engine: Engine) -> None:
     await engine.submit()
     await engine.work_for(660, pace_s=1)

@@ -1,6 +1,7 @@
 """How long a model's making may take, and when it has begun: told by the provider, with one question for many jobs."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from mediagen.providers.base import makes_more_than_pictures
 from mediagen.providers.predictions import read_prediction
 from tests.fakes.replicate import FakeReplicate
 from tests.fakes.replicate_client import provider_at
+from tests.unit.conftest import Engine
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,13 @@ def test_a_prediction_that_waits_for_a_machine_has_not_begun(status: str, begun:
     found = read_prediction({"id": "abc", "status": status}, str)
     assert found is not None
     assert found.begun is begun
+
+
+async def test_a_prediction_dated_in_the_past_is_stopped_after_its_time_all_the_same(engine: Engine) -> None:
+    await engine.submit()
+    await engine.work()
+    running = engine.provider.predictions["ref-0"]
+    for _ in range(45):  # as if it had been queued since 1970
+        engine.provider.predictions["ref-0"] = replace(running, queued_ms=engine.clock.now_ms())
+        await engine.work_for(60, pace_s=5)
+    assert "ref-0" in engine.provider.canceled

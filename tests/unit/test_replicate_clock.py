@@ -10,7 +10,7 @@ from mediagen.providers.base import Unknown
 from tests.fakes.handclock import HandClock
 from tests.fakes.rawhttp import hang_up, raw_server
 from tests.fakes.replicate import FakeReplicate
-from tests.fakes.replicate_client import a_call, create, provider_at
+from tests.fakes.replicate_client import a_call, bought, create, provider_at
 from tests.fakes.replicate_data import now_ms
 
 
@@ -83,3 +83,15 @@ async def test_an_answer_in_time_makes_times_count_again(fake: FakeReplicate) ->
         old = replace(a_call(), asked_at_ms=now_ms() - 7_200_000)
         findings = await provider.find(old)
         assert (list(findings.alike), list(findings.doubtful)) == ([], [])
+
+
+@pytest.mark.parametrize("dated", [None, False, True])
+async def test_until_an_answer_has_shown_whose_clock_it_is_no_time_rules_one_out(
+    fake: FakeReplicate, dated: bool | None
+) -> None:
+    call = a_call()
+    async with provider_at(fake.url) as provider:
+        kept = await bought(provider, call)
+        fake.kept[kept.ref].created_ms -= 2 * 3_600_000
+        provider.dated_by_its_clock = dated
+        assert list((await provider.find(call)).doubtful) == ([] if dated else [kept.ref])

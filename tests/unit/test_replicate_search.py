@@ -386,15 +386,6 @@ async def test_a_prediction_that_hides_its_model_is_alike_by_its_input() -> None
         assert await found(provider, call) == {"alike": ["a"]}
 
 
-@pytest.mark.parametrize("dated", [None, False, True])
-async def test_until_an_answer_has_shown_whose_clock_it_is_no_time_rules_one_out(dated: bool | None) -> None:
-    call = a_call()
-    entry = {"id": "a", "created_at": iso(call.created_at_ms - 2 * 3_600_000), "input": call.input}
-    async with app_server(Pages(None, [entry]).handle) as url, provider_at(url) as provider:
-        provider.dated_by_its_clock = dated
-        assert await found(provider, call) == ({} if dated else {"doubtful": ["a"]})
-
-
 async def test_a_rate_limited_search_tells_how_long_to_wait() -> None:
     async def limited(_request: web.Request) -> web.Response:
         return web.json_response({"detail": "resets in ~9s"}, status=429)

@@ -12,7 +12,7 @@ from mediagen.brokers.base import Broker
 from mediagen.clock import Clock
 from mediagen.db.batch import Batcher
 from mediagen.db.engine import Connection, Database
-from mediagen.errors import Conflict, KeyReused, NotFound, ProviderError
+from mediagen.errors import Conflict, KeyReused, NotFound
 from mediagen.jobs import calls, events, hour, outbox, repository, settling, stats, wishes
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.hour import Hour
@@ -23,7 +23,6 @@ from mediagen.jobs.states import TERMINAL, JobState
 from mediagen.jobs.stats import Stats
 from mediagen.jobs.validation import InputChecker, check_storable, check_webhook
 from mediagen.providers import Registry
-from mediagen.providers.base import Call
 from mediagen.settings import Settings
 from mediagen.storages.base import Storage
 
@@ -278,30 +277,10 @@ class JobService:
         new = replace(self._new_job(_again(job, job.provider, None)), max_attempts=1)
         adoption = Adoption(ref=ref, new_job=new, call_id=self._clock.new_id())
         lost = await self._db.read(lambda c: settling.lost_call(c, job_id))
-        await self._demand_shown(job, lost, ref)
+        await settling.demand_its(self._providers.get(job.provider), job, lost, ref)
         adopted = await self._db.transact(lambda c: settling.adopt(c, job_id, adoption))
         self._broker.ring(adopted.id)
         return Submitted(job=adopted, replayed=False)
-
-    async def _demand_shown(self, job: Job, lost: CallRecord, ref: str) -> None:
-        """Raise `Conflict` for a slip of the pen: it would settle the call, and its output would be lost."""
-        provider = self._providers.get(job.provider)
-        if provider is None:
-            raise Conflict(f"The provider {job.provider!r} is not configured here")
-        call = Call(
-            id=lost.id,
-            model=job.model,
-            input=provider.input_of(job.prompt, job.parameters),
-            created_at_ms=lost.created_at,
-            timeout_s=0.0,
-            ref=ref,
-        )
-        try:
-            against = await provider.against(call)
-        except ProviderError as error:
-            raise Conflict(f"{provider.name} does not show {ref!r}: {error}") from error
-        if against:
-            raise Conflict(f"{ref!r} is not what this job asked for: {against}")
 
     async def delete(self, job_id: str) -> None:
         """Remove a finished job and its files for good. Raises `NotFound`, or `Conflict` while it is at work."""

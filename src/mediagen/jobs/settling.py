@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.errors import Conflict, NotFound
+from mediagen.errors import Conflict, NotFound, ProviderError
 from mediagen.jobs import calls, repository
 from mediagen.jobs.model import CallRecord, Job
 from mediagen.jobs.repository import NewJob
 from mediagen.jobs.states import CallState
+from mediagen.providers.base import Call, Provider
 
 ABSENT_BY_HAND = "Declared absent by hand: it was not bought"
 
@@ -58,3 +59,23 @@ def lost_call(connection: Connection, job_id: str) -> CallRecord:
     if not lost:
         raise Conflict("No call of this job is unknown: there is nothing to settle")
     return lost[-1]
+
+
+async def demand_its(provider: Provider | None, job: Job, lost: CallRecord, ref: str) -> None:
+    """Raise `Conflict` unless the provider shows that `ref` may be the lost call: a slip would lose its output."""
+    if provider is None:
+        raise Conflict(f"The provider {job.provider!r} is not configured here")
+    call = Call(
+        id=lost.id,
+        model=job.model,
+        input=provider.input_of(job.prompt, job.parameters),
+        created_at_ms=lost.created_at,
+        timeout_s=0.0,
+        ref=ref,
+    )
+    try:
+        against = await provider.against(call)
+    except ProviderError as error:
+        raise Conflict(f"{provider.name} does not show {ref!r}: {error}") from error
+    if against:
+        raise Conflict(f"{ref!r} is not what this job asked for: {against}")

@@ -119,7 +119,8 @@ class Shown:
         return newest_ms is not None and newest_ms >= entry.made_ms
 
 
-def _any_model(_: Entry) -> bool:
+def any_model(_: Entry) -> bool:
+    """Take any model for the call's."""
     return True
 
 
@@ -127,7 +128,7 @@ class Search:
     """Weighs the entries of a list for one call, in one pass."""
 
     def __init__(
-        self, call: Call, is_model: Callable[[Entry], bool] = _any_model, *, trusts_times: bool = True
+        self, call: Call, is_model: Callable[[Entry], bool] = any_model, *, trusts_times: bool = True
     ) -> None:
         """`is_model` tells whether the model that an entry shows may be the call's: models have several names.
 

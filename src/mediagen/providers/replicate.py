@@ -30,7 +30,6 @@ from mediagen.providers.base import (
     Model,
     Outcome,
     Prediction,
-    PredictionStatus,
     Provider,
     ProviderContext,
     Rejected,
@@ -40,18 +39,20 @@ from mediagen.providers.base import (
     always,
     makes_more_than_pictures,
 )
-from mediagen.providers.evidence import Entry, Search, Window
+from mediagen.providers.evidence import Entry, Search, Window, any_model
 from mediagen.providers.hosts import check_hosts, is_among, origin_of
 from mediagen.providers.http import Ambiguous, NotSent, ProviderHTTP, path_of
-from mediagen.providers.likeness import Likeness, compare
 from mediagen.providers.listing import PredictionList
 from mediagen.providers.predictions import is_ref, read_entry, text_of
 from mediagen.providers.replicate_answers import (
     against,
     as_sold,
     is_anothers,
+    lacks_outputs,
+    made_after_ms,
     named,
     reason_of,
+    said_against,
     tells_the_time,
 )
 from mediagen.providers.replicate_models import SCHEMA_TIMEOUT_S, ModelCards, Target, target_of
@@ -60,7 +61,6 @@ from mediagen.settings import ENV_CONFIG, CommaList, load
 CREATE_TIMEOUT_S = 30.0  # a create answers at once; the generation goes on without us
 MIN_DEADLINE_S = 5  # the shortest `Cancel-After` that is accepted
 QUEUE_S = 1800  # how long a prediction may wait for its start: `Cancel-After` counts from its creation
-SKEW_MS = 60_000  # how far the provider's clock may differ from the database's
 FOLLOW_PAGES = 10  # of 100 predictions each
 FIND_PAGES = 100
 SOLD_PAGES = 2_000
@@ -252,7 +252,7 @@ class ReplicateProvider(Provider):
     async def get(self, call: Call) -> Prediction:
         """Look at one call. Raises `PredictionGone` too when it succeeded but its outputs were removed."""
         entry, prediction = await self._read(call)
-        if _lacks_outputs(prediction) and entry.removed:
+        if lacks_outputs(prediction) and entry.removed:
             kept_s = self.capabilities.retention_s
             message = (
                 f"the outputs of {call.ref!r} were removed; they are kept for {kept_s:g} s after its end"
@@ -273,11 +273,7 @@ class ReplicateProvider(Provider):
 
     async def against(self, call: Call) -> str:
         entry, _ = await self._read(call)
-        if entry.marker is not None:
-            return "" if entry.marker.call == call.id.lower() else "its marker names another call"
-        if compare(call.input, entry.input) is Likeness.OTHER:
-            return "its prompt is another one"
-        return ""
+        return said_against(call, entry)
 
     async def cancel(self, call: Call) -> None:
         """Ask for a stop. Raises `ProviderError` where the answer does not say yes; no answer proves anything."""
@@ -292,7 +288,7 @@ class ReplicateProvider(Provider):
         wanted = {call.ref: call for call in calls if call.ref}
         if not wanted:
             return {}
-        since_ms = min(_made_after_ms(call) for call in wanted.values())
+        since_ms = min(made_after_ms(call) for call in wanted.values())
         found: dict[str, Prediction] = {}
         async with aclosing(self._list.pages(FOLLOW_PAGES)) as pages:
             async for page in pages:
@@ -300,7 +296,7 @@ class ReplicateProvider(Provider):
                     call, prediction = wanted.pop(entry.ref, None), entry.prediction
                     if call is None or prediction is None or is_anothers(call, entry):
                         continue
-                    if not _lacks_outputs(prediction):
+                    if not lacks_outputs(prediction):
                         found[call.id] = named(call, prediction)
                 if not wanted or page.is_older_than(since_ms):
                     break
@@ -324,10 +320,8 @@ class ReplicateProvider(Provider):
     async def _search_back_to(self, since_ms: int | None, call: Call) -> tuple[Search, str]:
         """Weigh the list back to a time; also return what kept it from being read so far."""
         target = target_of(call.model)
-        trusts = bool(self.dated_by_its_clock)
-        search = (
-            Search(call, target.may_be, trusts_times=trusts) if target else Search(call, trusts_times=trusts)
-        )
+        is_model = target.may_be if target else any_model
+        search = Search(call, is_model, trusts_times=bool(self.dated_by_its_clock))
         return search, await self._list.search(search.weigh, since_ms, FIND_PAGES)
 
     async def _look_at(self, ref: str) -> Entry | None:
@@ -347,14 +341,10 @@ class ReplicateProvider(Provider):
                 found.append(entry)
             return bool(found)
 
-        call = self._timed(call)
-        window = Window.of(call) if await self._is_in_order(call) else None
+        is_in_order = self.dated_by_its_clock and await self._is_in_order(call)
+        window = Window.of(call) if is_in_order else None
         why = await self._list.search(see, window.from_ms if window else None, FIND_PAGES)
         return True if found else None if why else False
-
-    def _timed(self, call: Call) -> Call:
-        """Return the call without its time unless predictions are known to be dated by the clock of the answers."""
-        return call if self.dated_by_its_clock else replace(call, asked_at_ms=None)
 
     async def _is_in_order(self, call: Call) -> bool:
         """Tell whether the list is in the order of its times since the call: no clock was set since it was sent."""
@@ -400,16 +390,6 @@ class ReplicateProvider(Provider):
     async def close(self) -> None:
         await self._list.close()
         await self._http.close()
-
-
-def _made_after_ms(call: Call) -> int:
-    """Return a time before which the call was certainly not made, by the provider's clock as far as it is known."""
-    window = Window.of(call)
-    return window.from_ms if window else call.created_at_ms - SKEW_MS
-
-
-def _lacks_outputs(prediction: Prediction) -> bool:
-    return prediction.status is PredictionStatus.SUCCEEDED and not prediction.outputs
 
 
 def _ref(call: Call) -> str:

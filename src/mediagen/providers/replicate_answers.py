@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from mediagen.providers.answers import Answer
-from mediagen.providers.base import Call, Prediction, RejectReason
+from mediagen.providers.base import Call, Prediction, PredictionStatus, RejectReason
 from mediagen.providers.evidence import Entry, Window, host_of
 from mediagen.providers.likeness import Likeness, compare, texts_in
 from mediagen.providers.predictions import is_moderation
@@ -18,6 +18,7 @@ _REFUSALS: Final[Mapping[int, RejectReason]] = {
     429: RejectReason.RATE_LIMITED,
 }
 
+SKEW_MS = 60_000  # how far the provider's clock may differ from the database's
 _WEBHOOK = re.compile(r"(?<![\w.])webhook(?:_events_filter)?(?!\w)", re.IGNORECASE)
 
 
@@ -73,6 +74,24 @@ def is_anothers(call: Call, entry: Entry) -> bool:
     return (own.installation, own.job) != (marker.installation, marker.job)
 
 
+def said_against(call: Call, entry: Entry) -> str:
+    """Return what says that a prediction, named by somebody, is not the call's; empty for nothing."""
+    if entry.marker is not None:
+        return "" if entry.marker.call == call.id.lower() else "its marker names another call"
+    return "its prompt is another one" if compare(call.input, entry.input) is Likeness.OTHER else ""
+
+
+def made_after_ms(call: Call) -> int:
+    """Return a time before which the call was certainly not made, by the provider's clock as far as it is known."""
+    window = Window.of(call)
+    return window.from_ms if window else call.created_at_ms - SKEW_MS
+
+
+def lacks_outputs(prediction: Prediction) -> bool:
+    """Tell whether it is made and shows nothing of that."""
+    return prediction.status is PredictionStatus.SUCCEEDED and not prediction.outputs
+
+
 def named(call: Call, prediction: Prediction) -> Prediction:
     """Return it with the call's id where its marker proves that it is the call's."""
     is_ours = prediction.marker is not None and prediction.marker.call == call.id.lower()
@@ -80,7 +99,7 @@ def named(call: Call, prediction: Prediction) -> Prediction:
 
 
 def _is_its_own(answer: Answer) -> bool:
-    """Tell whether a refusal is written as Replicate writes them; gateways on the way have other words."""
+    """Tell whether a refusal is written as the API writes them; gateways on the way have other words."""
     return answer.own and not {"detail", "invalid_fields"}.isdisjoint(answer.json)
 
 
