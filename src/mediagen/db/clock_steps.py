@@ -6,7 +6,7 @@ falls due is moved further into the future than a moment: what was a pause delay
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, text, update
 
 from mediagen.db.tables import jobs, provider_calls, provider_gates, provider_traits, webhook_outbox, workers
 from mediagen.db.timeline import STEP_MS, Reading
@@ -15,6 +15,8 @@ _SOON_MS = 30_000
 
 _WHOSE, _WHAT = "", "clock_moved_ms"  # a trait of this installation: by how much it was moved in all
 _IS_IT = (provider_traits.c.provider == _WHOSE, provider_traits.c.trait == _WHAT)
+_TOTAL = f"SELECT value FROM provider_traits WHERE provider = '{_WHOSE}' AND trait = '{_WHAT}'"  # noqa: S608
+_NEWEST = "SELECT max(updated_at) FROM jobs WHERE finished_at IS NULL"
 _LOCK = 7_231_003
 
 
@@ -36,14 +38,12 @@ def follow(connection: Connection, reading: Reading, moved_ms: int | None) -> in
 
 
 def _moved(connection: Connection) -> int:
-    known = connection.execute(select(provider_traits.c.value).where(*_IS_IT)).scalars().first()
-    return int(known or 0)
+    return int(connection.exec_driver_sql(_TOTAL).scalars().first() or 0)
 
 
 def _ahead_ms(connection: Connection, reading: Reading) -> int:
     """Return how much newer than the clock what is stored is: that was set back while nobody looked."""
-    newest = select(func.max(jobs.c.updated_at)).where(jobs.c.finished_at.is_(None))
-    return max(0, (connection.execute(newest).scalar_one() or 0) - reading.shown_ms)
+    return max(0, (connection.exec_driver_sql(_NEWEST).scalar_one() or 0) - reading.shown_ms)
 
 
 def move(connection: Connection, by_ms: int, now: int) -> None:
