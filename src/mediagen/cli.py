@@ -98,7 +98,7 @@ def generate(
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0.001, max=86_400, help="Seconds that the making may take.")
+        float | None, typer.Option(min=0.001, max=86_400, help="Seconds to make it in, 5 more at most.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Or only submit, and print the id.")] = True,
     force: Force = False,

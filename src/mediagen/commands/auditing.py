@@ -170,7 +170,8 @@ def _orphan(prediction: Prediction) -> str:
 
 def _unsure(call: CallRecord) -> str:
     seen = f": {call.seen}" if call.seen else ""
-    return f"job {call.job_id}{seen}; settle it with `mediagen jobs settle {call.job_id} --adopt REF`, or --absent"
+    way_out = terminal.advice(f"settle it with: mediagen jobs settle {call.job_id} --adopt REF, or --absent")
+    return f"job {call.job_id}{seen}; {way_out}"
 
 
 def _listed(kind: str, lines: Sequence[str]) -> Iterator[Text]:

@@ -135,7 +135,8 @@ class Follower:
         if job["status"] == "failed":
             error = job["error"]
             terminal.complain(f"the job failed: {error['message']} ({error['code']})")
-            terminal.say(f"{terminal.hint(job)}  All about it: mediagen jobs show {terminal.short(job)}")
+            terminal.say(terminal.hint(job))
+            terminal.say(f"All about it: mediagen jobs show {terminal.short(job)}")
         elif job["status"] == "canceled":
             terminal.complain(f"the job was canceled. All about it: mediagen jobs show {terminal.short(job)}")
         for path, artifact in zip(self.saved, job["artifacts"], strict=False):

@@ -150,7 +150,15 @@ def described(artifact: Mapping[str, Any]) -> str:
 def hint(job: Mapping[str, Any]) -> str:
     """Return what to do about a failed job."""
     code = (job["error"] or {}).get("code", "")
+    if code == "outcome_unknown" and not _may_be_charged(job):
+        code = ""  # it is settled
     return _HINTS.get(code, _HINT).format(id=short(job))
+
+
+def _may_be_charged(job: Mapping[str, Any]) -> bool:
+    """Tell whether nobody knows if one of its calls was bought; where its calls are not shown it may be so."""
+    calls = job.get("attempts")
+    return calls is None or any(call["may_be_charged"] for call in calls)
 
 
 def _time(text: str) -> datetime:
