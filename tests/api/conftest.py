@@ -41,11 +41,13 @@ class Api:
         return dict(job)
 
     async def finished(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Wait by the job's own event stream for its end, then return it."""
-        async with self.http.get(f"{self.url}{API}/jobs/{job['id']}/events") as stream:
-            await stream.read()
-        _, _, body = await self.call("GET", f"{API}/jobs/{job['id']}")
-        return dict(body)
+        """Wait by the job's own event stream for its end, then return it. A stream that breaks off is read again."""
+        while True:
+            async with self.http.get(f"{self.url}{API}/jobs/{job['id']}/events") as stream:
+                await stream.read()
+            _, _, body = await self.call("GET", f"{API}/jobs/{job['id']}")
+            if body["status"] in ("completed", "failed", "canceled"):
+                return dict(body)
 
 
 @asynccontextmanager

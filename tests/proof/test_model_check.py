@@ -70,6 +70,7 @@ def test_the_model_goes_every_way_of_the_tables_that_it_does_not_leave_out() -> 
     assert tables - gone == {
         (J.QUEUED, J.FAILED),  # expired
         (J.SUBMITTING, J.FAILED),  # its input was refused
+        (C.REJECTED, C.ORPHAN),  # a gateway refused what its provider took
         (J.SUBMITTING, J.STORING),  # synchronous
         (J.RECONCILING, J.STORING),
         (J.STORING, J.FAILED),  # its output can't be fetched
