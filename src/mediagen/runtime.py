@@ -275,7 +275,7 @@ def load_secrets(settings: Settings) -> Secrets:
     """Return the installation's secrets, making those that are missing."""
     folder = settings.data_dir
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         hook = settings.hook_secret.encode() or base64.b64decode(_secret_file(folder / "hook.key"))
         webhook = settings.webhook_secret or f"whsec_{_secret_file(folder / 'webhook.key')}"
     except OSError as error:

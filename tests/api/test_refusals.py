@@ -54,3 +54,32 @@ async def test_a_body_that_is_packed_is_refused_and_says_how_to_send_it(api: Api
     assert "must be sent plain, without the content encoding 'gzip'" in packed[2]["detail"]
     headers["Content-Encoding"] = "identity"
     assert (await api.call("POST", f"{API}/generate", data=plain, headers=headers))[0] == 202
+
+
+async def test_a_retry_that_is_pressed_again_and_again_is_one_job(api: Api) -> None:
+    failed = await api.finished(await api.generate(parameters={"fault": "moderation", "latency_s": 0}))
+    path = f"{API}/jobs/{failed['id']}/retry"
+    ids = {(await api.call("POST", path))[2]["id"] for _ in range(5)}
+    assert len(ids) == 1
+
+
+async def test_two_keys_are_refused(idle_api: Api) -> None:
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    status, _, problem = await idle_api.call("POST", f"{API}/generate", json={"prompt": "x"}, headers=headers)
+    assert (status, problem["detail"]) == (422, "Idempotency-Key was sent 2 times; send one")
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ('{"prompt": "a", "prompt": "b"}', "prompt"),
+        ('{"prompt": "a", "parameters": {"seed": 1, "x": 2, "seed": 3}}', "seed"),
+        ('{"prompt": "a", "metadata": {"list": [{"a": 1, "\\u0061": 2}]}}', "a"),
+    ],
+)
+async def test_a_name_that_comes_twice_in_one_object_is_refused(idle_api: Api, body: str, name: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    status, _, problem = await idle_api.call("POST", f"{API}/generate", data=body, headers=headers)
+    assert (status, problem["detail"]) == (422, f"{name!r} comes twice in one object")
+    once = '{"prompt": "a: b: c", "metadata": {"url": "https://a.example:80/", "a": {"b": 1}, "c": {"b": 2}}}'
+    assert (await idle_api.call("POST", f"{API}/generate", data=once, headers=headers))[0] == 202

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from mediagen.api.deps import links_of, runtime_of
 from mediagen.api.document import UNCHANGED, answers, request_headers
-from mediagen.api.guard import header_of
+from mediagen.api.guard import header_of, headers_of
 from mediagen.api.problems import responses
 from mediagen.api.schemas import (
     GenerateRequest,
@@ -265,7 +265,11 @@ def _job_id(text: str) -> str:
 
 
 def _idempotency_key(request: Request) -> str | None:
-    key = header_of(request.scope, b"idempotency-key")
+    keys = headers_of(request.scope, b"idempotency-key")
+    if len(keys) > 1:
+        message = f"was sent {len(keys)} times; send one"
+        raise InvalidRequest(f"Idempotency-Key {message}", {"Idempotency-Key": message})
+    key = keys[0] if keys else None
     if key is not None and not _KEY.fullmatch(key):
         message = "must be 1 to 255 printable ASCII characters"
         raise InvalidRequest(f"Idempotency-Key: {message}", {"Idempotency-Key": message})

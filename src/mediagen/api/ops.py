@@ -16,7 +16,7 @@ from mediagen.db.migrate import HEAD, revision_of
 from mediagen.errors import MediagenError, Unavailable
 from mediagen.jobs.hour import Hour
 from mediagen.jobs.states import IN_FLIGHT, JobState
-from mediagen.jobs.stats import Stats, alive
+from mediagen.jobs.stats import Stats, alive, touch
 from mediagen.jobs.view import timestamp
 from mediagen.runtime import Runtime
 
@@ -83,6 +83,7 @@ async def health(request: Request) -> Response:
 
 
 async def _database(runtime: Runtime) -> str:
+    await runtime.db.read(touch)
     found = await runtime.db.read(revision_of)
     if found is None or found < HEAD:
         raise Unavailable(f"The schema is {found!r}, not {HEAD!r}; run `mediagen migrate`")

@@ -1,5 +1,6 @@
 """Reading hostile JSON: what is not plain, bounded and storable in every database is refused here. Writing our own."""
 
+import json as jsonlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -53,7 +54,39 @@ def parse_json(raw: bytes | str) -> Any:
     except ValueError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}") from error
     check_storable(value)
+    if raw.count(b":" if isinstance(raw, bytes) else ":") != _count(value):  # type: ignore[arg-type]
+        _demand_unique(raw)
     return value
+
+
+def _count(value: Any) -> int:
+    """Count the names in a JSON value. A text of it without names that come twice has no fewer colons."""
+    count, left = 0, [value]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            count += len(node)
+            left.extend(node.values())
+        elif isinstance(node, list):
+            left.extend(node)
+    return count
+
+
+def _demand_unique(raw: bytes | str) -> None:
+    """Raise `InvalidRequest` for a name that comes twice in one object: which one is meant can't be told."""
+
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in found]
+        twice = (
+            next((name for name in names if names.count(name) > 1), None)
+            if len(names) > len(set(names))
+            else None
+        )
+        if twice is not None:
+            message = f"{twice[:_SHOWN]!r} comes twice in one object"
+            raise InvalidRequest(message, {twice[:_SHOWN]: "comes twice"})
+
+    jsonlib.loads(raw, object_pairs_hook=pairs)
 
 
 def read_model(kind: type[Body], value: Any) -> Body:

@@ -164,9 +164,15 @@ class _Lane(threading.Thread):
         reading = clock.read()
         if clock.moved_ms is not None and not reading.step_ms:
             return
-        _control(connection, "BEGIN IMMEDIATE")
-        moved_ms = clock_steps.follow(connection, reading, clock.moved_ms)
-        _control(connection, "COMMIT")
+        try:
+            _control(connection, "BEGIN IMMEDIATE")
+            moved_ms = clock_steps.follow(connection, reading, clock.moved_ms)
+            _control(connection, "COMMIT")
+        except DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            _roll_back(connection)  # a bad page does not keep all else from being written
+            moved_ms = clock.moved_ms or 0
         clock.adopt(reading, moved_ms)
 
     def _run_one(self, connection: Connection, fn: Transaction[Any]) -> Any:
@@ -195,13 +201,22 @@ def _attempt(connection: Connection, fn: Transaction[Any]) -> Any:
 
 
 def _translated(error: Exception) -> _Failure:
+    said = str(getattr(error, "orig", error))
+    translated: Exception
     if isinstance(error, (OperationalError, sqlite3.OperationalError)):
-        said = str(getattr(error, "orig", error))
         kind = StorageFull if "disk is full" in said else Unavailable
         translated = kind(f"The database can't be used now: {said}")
-        translated.__cause__ = error
-        return _Failure(translated)
-    return _Failure(error)
+    elif _is_damage(error):
+        translated = Unavailable(f"The database is damaged: {said}. Run `mediagen doctor`")
+    else:
+        return _Failure(error)
+    translated.__cause__ = error
+    return _Failure(translated)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Tell a bad page from errors of ours: those, a constraint or a wrong statement, are subclasses."""
+    return type(getattr(error, "orig", error)) is sqlite3.DatabaseError
 
 
 def _in_transaction(connection: Connection) -> bool:
@@ -209,7 +224,7 @@ def _in_transaction(connection: Connection) -> bool:
 
 
 def _roll_back(connection: Connection) -> None:
-    with suppress(sqlite3.OperationalError):  # no transaction is open when BEGIN itself failed
+    with suppress(sqlite3.DatabaseError):  # no transaction is open when BEGIN itself failed
         _control(connection, "ROLLBACK")
 
 

@@ -237,8 +237,8 @@ class JobService:
     async def retry(self, job_id: str, *, idempotency_key: str | None = None) -> Submitted:
         """Submit the same request again as a new job; finished jobs are immutable.
 
-        The same idempotency key gives the same new job. Raises `NotFound`, `KeyReused`, and `Conflict` unless
-        the job failed or was canceled.
+        The same idempotency key gives the same new job; without one, so does every retry of this job. Raises
+        `NotFound`, `KeyReused`, and `Conflict` unless the job failed or was canceled.
         """
         detail = await self.detail(job_id)
         job = detail.job
@@ -249,7 +249,8 @@ class JobService:
                 "The job may have been charged. Settle it first: `mediagen jobs settle` keeps what was made, or says "
                 "that nothing was bought"
             )
-        request = _again(job, self._providers.of_model(job.model).name, idempotency_key)
+        key = idempotency_key or f"retry of {job.id}"
+        request = _again(job, self._providers.of_model(job.model).name, key)
         submitted = await self._accepts.add(self._new_job(request))
         self._broker.ring(submitted.job.id)
         return submitted

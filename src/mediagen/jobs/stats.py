@@ -159,3 +159,8 @@ def alive(connection: Connection) -> list[WorkerSeen]:
     """Return the workers that were seen lately."""
     rows = connection.execute(select(workers).where(workers.c.seen_at > now_ms(connection) - ALIVE_MS))
     return [WorkerSeen(**row._asdict()) for row in rows]
+
+
+def touch(connection: Connection) -> None:
+    """Read some jobs: a database can be damaged in one table alone. Raises what reading raises."""
+    connection.execute(select(jobs).order_by(jobs.c.id.desc()).limit(1)).all()
