@@ -202,10 +202,9 @@ def _attempt(connection: Connection, fn: Transaction[Any]) -> Any:
 
 def _translated(error: Exception) -> _Failure:
     said = str(getattr(error, "orig", error))
-    translated: Exception
     if isinstance(error, (OperationalError, sqlite3.OperationalError)):
         kind = StorageFull if "disk is full" in said else Unavailable
-        translated = kind(f"The database can't be used now: {said}")
+        translated: Exception = kind(f"The database can't be used now: {said}")
     elif _is_damage(error):
         translated = Unavailable(f"The database is damaged: {said}. Run `mediagen doctor`")
     else:
