@@ -1,7 +1,6 @@
 """Bring a database to the schema of this version. The migrations lie inside the package."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,19 +28,19 @@ def migrate_sqlite(path: Path) -> bool:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _keep_private(path)
         with _locked(path.with_name(path.name + ".migrating")):
-            return _migrate(path)
+            changed = _migrate(path)
+            _keep_private(path)
+            return changed
     except OSError as error:
         raise SettingsError(f"{str(path)!r} can't be used as a database: {error.strerror}") from error
 
 
 def _keep_private(path: Path) -> None:
-    """Let nobody else on this machine read the file, which holds prompts; the files beside it are made alike."""
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with suppress(PermissionError):  # another one's file
-        path.chmod(0o600)
+    """Let nobody else on this machine read the file, which holds prompts; SQLite makes those beside it alike."""
+    for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError, PermissionError):  # it is not there, or another one's
+            each.chmod(0o600)
 
 
 def _migrate(path: Path) -> bool:
