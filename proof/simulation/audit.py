@@ -207,8 +207,14 @@ class Audit:
 
     def _can_not_be_told(self, job: JobRow) -> bool:
         """Tell whether something stood against finding out what became of a call of the job."""
-        untimed = any(c.job_id == job.id and c.asked_at is None for c in self._checker.calls.values())
+        # What was bought for a canceled job may be held by no call: it is in the way of others that ask for the same.
+        left = any(s.ref not in self._holder and self._was_canceled(s) for s in self._book.sales)
+        untimed = left or any(c.job_id == job.id and c.asked_at is None for c in self._checker.calls.values())
         return not self._profile.asks or untimed or self._happened.doubtful or self._happened.missed_a_step
+
+    def _was_canceled(self, sale: Sale) -> bool:
+        job = self._checker.jobs.get(sale.job_id)
+        return job is not None and job.state == JobState.CANCELED
 
     def _unheld(self, call: CallRow) -> bool:
         """Tell whether it was sold although no call has the sale."""

@@ -178,6 +178,8 @@ FAR = [ASKED_MS - BEFORE_MS - 1, ASKED_MS - SET_MS, ASKED_MS + AFTER_MS + 1, ASK
 @pytest.mark.parametrize("made_ms", FAR)
 def test_what_shows_just_its_input_may_be_it_though_a_clock_was_wrong_for_a_while(made_ms: int) -> None:
     assert seen(weighed(entry(made_ms=made_ms))) == (None, [], ["it"], [])
+    changed = entry(made_ms=made_ms, input={**INPUT, "width": 768})
+    assert seen(weighed(changed)) == (None, [], ["it"], [])
     assert seen(weighed(entry(made_ms=made_ms), call=UNMARKED, shown=knowing(MARKED))) == (
         None,
         [],
@@ -191,12 +193,13 @@ def test_what_shows_just_its_input_may_be_it_though_a_clock_was_wrong_for_a_whil
     [
         {"input": None},
         {"removed": True, "input": {}},
-        {"input": {**INPUT, "width": 768}},
+        {"input": {"width": 512}},
+        {"input": {**INPUT, "prompt": "a pond"}},
         {"prediction": None},
     ],
 )
 @pytest.mark.parametrize("made_ms", FAR)
-def test_at_another_time_only_just_its_input_is_a_doubt(made_ms: int, changes: dict[str, Any]) -> None:
+def test_at_another_time_only_what_shows_its_prompt_is_a_doubt(made_ms: int, changes: dict[str, Any]) -> None:
     assert seen(weighed(entry(made_ms=made_ms, **changes))) == NOTHING
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mediagen.providers.base import Call, Findings, Prediction, PredictionStatus
-from mediagen.providers.likeness import Likeness, compare
+from mediagen.providers.likeness import Likeness, compare, has_its_prompt
 from mediagen.providers.markers import Marker, marker_in
 
 BEFORE_MS = 15_000
@@ -182,8 +182,8 @@ class Search:
         self._unmarked[entry.ref] = (entry, likeness)
 
     def _weigh_misdated(self, entry: Entry) -> None:
-        """Doubt an entry of another time that shows just our input: a clock may have been wrong for a while."""
-        is_alike = not entry.removed and compare(self.call.input, entry.input) is Likeness.EQUAL
+        """Doubt an entry of another time that shows our prompt: a clock may have been wrong for a while."""
+        is_alike = not entry.removed and has_its_prompt(self.call.input, entry.input)
         if is_alike and entry.prediction is not None:
             self._misdated[entry.ref] = entry
 

@@ -45,6 +45,14 @@ def compare(sent: Mapping[str, Any], shown: Any) -> Likeness:
     return Likeness.EQUAL if is_told_apart or _holds(shown, sent) else Likeness.UNCLEAR
 
 
+def has_its_prompt(sent: Mapping[str, Any], shown: Any) -> bool:
+    """Tell whether an input shows the prompt that was sent, as far as can be told; without a prompt, all of it."""
+    name = _prompt_of(sent)
+    if name is None or not isinstance(shown, Mapping):
+        return compare(sent, shown) is Likeness.EQUAL
+    return isinstance(shown.get(name), str) and compare(sent, shown) is not Likeness.OTHER
+
+
 def is_address(value: Any) -> bool:
     """Tell whether a value is a link or data URI: another address may lead to the same file."""
     return isinstance(value, str) and value[:8].lower().startswith(("http://", "https://", "data:"))
