@@ -75,6 +75,10 @@ async def test_two_keys_are_refused(idle_api: Api) -> None:
         ('{"prompt": "a", "prompt": "b"}', "prompt"),
         ('{"prompt": "a", "parameters": {"seed": 1, "x": 2, "seed": 3}}', "seed"),
         ('{"prompt": "a", "metadata": {"list": [{"a": 1, "\\u0061": 2}]}}', "a"),
+        (
+            f'{{"prompt": "a", {",".join(chr(34) + str(n) + chr(34) + ":1" for n in range(90_000))}, "7": 2}}',
+            "7",
+        ),
     ],
 )
 async def test_a_name_that_comes_twice_in_one_object_is_refused(idle_api: Api, body: str, name: str) -> None:
@@ -83,3 +87,9 @@ async def test_a_name_that_comes_twice_in_one_object_is_refused(idle_api: Api, b
     assert (status, problem["detail"]) == (422, f"{name!r} comes twice in one object")
     once = '{"prompt": "a: b: c", "metadata": {"url": "https://a.example:80/", "a": {"b": 1}, "c": {"b": 2}}}'
     assert (await idle_api.call("POST", f"{API}/generate", data=once, headers=headers))[0] == 202
+
+
+async def test_a_number_that_no_reader_takes_is_an_error_of_the_body(idle_api: Api) -> None:
+    body = '{"prompt": "a: b", "parameters": {"seed": ' + "7" * 5_000 + "}}"
+    headers = {"Content-Type": "application/json"}
+    assert (await idle_api.call("POST", f"{API}/generate", data=body, headers=headers))[0] == 422

@@ -76,17 +76,17 @@ def _demand_unique(raw: bytes | str) -> None:
     """Raise `InvalidRequest` for a name that comes twice in one object: which one is meant can't be told."""
 
     def pairs(found: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in found]
-        twice = (
-            next((name for name in names if names.count(name) > 1), None)
-            if len(names) > len(set(names))
-            else None
-        )
-        if twice is not None:
-            message = f"{twice[:_SHOWN]!r} comes twice in one object"
-            raise InvalidRequest(message, {twice[:_SHOWN]: "comes twice"})
+        seen = set()
+        for name, _ in found:
+            if name in seen:
+                message = f"{name[:_SHOWN]!r} comes twice in one object"
+                raise InvalidRequest(message, {name[:_SHOWN]: "comes twice"})
+            seen.add(name)
 
-    jsonlib.loads(raw, object_pairs_hook=pairs)
+    try:
+        jsonlib.loads(raw, object_pairs_hook=pairs)
+    except ValueError as error:  # it takes less than the other reader, such as whole numbers of 5,000 digits
+        raise InvalidRequest(f"The body is not valid JSON: {error}") from error
 
 
 def read_model(kind: type[Body], value: Any) -> Body:
