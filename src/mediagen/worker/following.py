@@ -63,8 +63,11 @@ async def _to_be_stopped(
     ahead_ms = await _ahead_ms(ports, provider, record)
 
     def is_late(connection: Connection) -> bool:
+        before = now_ms(connection)
+        if before - ahead_ms <= patience.deadline(connection, ports, record, prediction):
+            return False
         # Both as of now: a clock that was set has moved the deadline, too.
-        before, current = now_ms(connection), calls.get(connection, record.id) or record
+        current = calls.get(connection, record.id) or record
         now = now_ms(connection)
         if abs(now - before) > _CLOCKS_AGREE_MS:
             return False

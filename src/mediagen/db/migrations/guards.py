@@ -6,13 +6,13 @@ from alembic import op
 
 
 def put_guard(table: str, rules: Iterable[tuple[str, str]], moves: str) -> None:
-    """Put new rules in the place of those of the table's guard."""
+    """Let the table's guard have these rules; on PostgreSQL they are the function that its trigger runs."""
     allowed = ",".join(f"'{move}'" for move in moves.split())
     illegal = f"NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({allowed})"
     every = (*rules, (illegal, "illegal transition"))
     if op.get_bind().dialect.name == "sqlite":
         body = "".join(f"SELECT RAISE(ABORT, '{table}: {why}') WHERE {rule};\n" for rule, why in every)
-        op.execute(f"DROP TRIGGER {table}_guard")
+        op.execute(f"DROP TRIGGER IF EXISTS {table}_guard")
         op.execute(f"CREATE TRIGGER {table}_guard BEFORE UPDATE ON {table} BEGIN\n{body}END")
         return
     body = "".join(

@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import BigInteger, CheckConstraint, Column, Float, Integer, Text
 
+from mediagen.db.migrations.guards import put_guard
+
 revision = "0001"
 down_revision = None
 
@@ -250,26 +252,8 @@ def _partial_index(
 
 def _guard(table: str, rules: Iterable[tuple[str, str]], moves: str) -> None:
     """Refuse updates that break a rule or make a move that is not in the list, on either database."""
-    allowed = ",".join(f"'{move}'" for move in moves.split())
-    every = (
-        *rules,
-        (
-            f"NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({allowed})",
-            "illegal transition",
-        ),
-    )
-    if op.get_bind().dialect.name == "sqlite":
-        body = "".join(f"SELECT RAISE(ABORT, '{table}: {why}') WHERE {rule};\n" for rule, why in every)
-        op.execute(f"CREATE TRIGGER {table}_guard BEFORE UPDATE ON {table} BEGIN\n{body}END")
-        return
-    body = "".join(
-        f"IF {rule} THEN RAISE EXCEPTION '{table}: {why}' USING ERRCODE = 'check_violation'; END IF;\n"
-        for rule, why in every
-    )
-    op.execute(
-        f"CREATE FUNCTION {table}_guard() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN\n{body}RETURN NEW; END $$"
-    )
-    op.execute(
-        f"CREATE TRIGGER {table}_guard BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_guard()"
-    )
+    put_guard(table, rules, moves)
+    if op.get_bind().dialect.name != "sqlite":
+        op.execute(
+            f"CREATE TRIGGER {table}_guard BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_guard()"
+        )
