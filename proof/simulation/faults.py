@@ -202,3 +202,8 @@ class Faults:
         """Switch faults off that the schedule's provider is not promised to survive."""
         for fault in faults:
             self._rates.pop(fault, None)
+
+    def not_both(self, one: Fault, other: Fault) -> None:
+        """Let at most one of two happen: together they are an assumption that is documented to fail."""
+        if one in self._rates and other in self._rates:
+            self.never(self._rng.choice((one, other)))

@@ -82,6 +82,9 @@ class World:
         # Whether what the provider shows, or calls back with, names the call.
         self._marked = self._profile.marks and not self._traits.refuses_markers
         self._marked &= self._traits.shows_markers or not self._profile.asks
+        if self._profile.asks and not (self._marked and self._traits.keeps_markers):
+            # Dated by a wrong clock, without its input and without a marker, nothing of a call is left to see.
+            self._faults.not_both(Fault.SELLER_CLOCK_UNSTEADY, Fault.INPUT_REMOVED)
         self._store = store
         self._book = Book()
         self._changed_at = 0
