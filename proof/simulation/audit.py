@@ -268,6 +268,7 @@ class Audit:
         # What hiccuped is tried again, and the job may end while it waits for that.
         told &= sale.fate is not Fate.HICCUPS or job.error_code == "prediction_failed"
         had = not self._profile.synchronous  # there the only copy is the answer's
+        had &= not self._happened.missed_a_step  # then the time for trying again can seem to be over
         had &= sale.empty_until == -math.inf  # what shows no output when it has ended is not asked again
         had &= sale.output not in (OutputFate.GONE, OutputFate.BAD) and sale.forgotten == math.inf
         if told and had and holder.seq == last and job.state != JobState.SUCCEEDED and not job.output_count:
