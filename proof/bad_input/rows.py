@@ -43,12 +43,13 @@ def hold(url: str, provider: str, until_ms: int) -> None:
     """Let no job begin at the provider before that time; 0 lets them go on."""
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO provider_gates (provider, next_free_at, paused_until, pause_reason, failures) "
-                "VALUES (:provider, 0, :until, 'held by the proof', 0) "
-                "ON CONFLICT (provider) DO UPDATE SET paused_until = excluded.paused_until"
-            ),
-            {"provider": provider, "until": until_ms},
-        )
+        connection.execute(text("DELETE FROM pauses WHERE provider = :provider"), {"provider": provider})
+        if until_ms:
+            connection.execute(
+                text(
+                    "INSERT INTO pauses (provider, model, until, reason, job_id) "
+                    "VALUES (:provider, '', :until, 'held by the proof', '')"
+                ),
+                {"provider": provider, "until": until_ms},
+            )
     engine.dispose()

@@ -301,7 +301,7 @@ async def test_the_system_tells_its_parts_and_its_last_hour(api: Api) -> None:
 async def test_health_names_every_part(api: Api) -> None:
     status, _, health = await api.call("GET", "/health")
     assert (status, health["status"]) == (200, "ok")
-    assert set(health["components"]) == {"database", "broker", "worker", "storage"}
+    assert set(health["components"]) == {"database", "broker", "worker", "storage", "providers"}
     assert (await api.call("GET", f"{API}/health/live"))[2]["status"] == "ok"
     assert (await api.call("GET", f"{API}/health/ready"))[0] == 200
 

@@ -68,6 +68,45 @@ async def test_a_429_is_waited_out_without_an_attempt(api: Api, replicate: FakeR
     assert [attempt["state"] for attempt in job["attempts"]] == ["rejected", "rejected", "succeeded"]
 
 
+FORBIDDEN = {"refuse": 403, "refuse_detail": "You have no access to this model"}
+
+
+async def test_a_forbidden_model_stops_no_other_and_says_so(api: Api, replicate: FakeReplicate) -> None:
+    refused = await api.generate(model="acme/forbidden", priority=100, parameters={"fake": FORBIDDEN})
+    await replicate.until(lambda: len(replicate.creates) == 1)
+    good = [await api.generate(f"prompt {n}", model="acme/painter", parameters={}) for n in range(20)]
+    behind = await api.generate(model="acme/forbidden", parameters={})
+    assert {(await api.finished(job))["status"] for job in good} == {"completed"}
+    for job in (refused, behind):
+        _, _, seen = await api.call("GET", f"{API}/jobs/{job['id']}")
+        assert seen["status"] == "pending"
+        assert "does not let this token use the model" in seen["message"]
+        assert "You have no access to this model" in seen["message"]
+        assert seen["next_try_at"]
+    _, _, stats = await api.call("GET", f"{API}/stats")
+    assert [pause["model"] for pause in stats["paused_providers"]] == ["acme/forbidden"]
+
+
+async def test_a_refused_token_degrades_health_with_the_provider_s_words(
+    api: Api, replicate: FakeReplicate
+) -> None:
+    replicate.switches.refuse, replicate.switches.refuse_detail = 402, "Your credit is used up"
+    job = await api.generate(parameters={})
+    await replicate.until(lambda: len(replicate.creates) == 1)
+    other = await api.generate(model="acme/other", parameters={})
+    async with asyncio.timeout(30):
+        while True:
+            status, _, health = await api.call("GET", f"{API}/health/ready")
+            if health["status"] == "degraded":
+                break
+    assert status == 200
+    assert "Your credit is used up" in health["components"]["providers"]["detail"]
+    for waiting in (job, other):
+        _, _, seen = await api.call("GET", f"{API}/jobs/{waiting['id']}")
+        assert "Your credit is used up" in seen["message"]
+    assert len(replicate.creates) == 1
+
+
 async def test_a_refused_picture_is_final_and_says_why(api: Api, replicate: FakeReplicate) -> None:
     replicate.switches.moderation = True
     job = await api.finished(await api.generate(parameters={}))

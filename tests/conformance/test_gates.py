@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediagen.jobs import gates, repository
-from mediagen.jobs.gates import PROBE_MS, GatePolicy, Opening, Pause
+from mediagen.jobs.gates import GatePolicy, Opening
 from mediagen.jobs.states import CallState, JobState
 from tests.conformance.databases import DATABASES, PROVIDER, Desk
 from tests.fakes.clock import ManualClock
@@ -24,10 +24,6 @@ async def opening(desk: Desk, policy: GatePolicy = FIVE) -> Opening:
 
 async def take(desk: Desk, calls: int, policy: GatePolicy = FIVE) -> None:
     await desk.run(gates.take, PROVIDER, calls, policy)
-
-
-async def close(desk: Desk, seconds: float, reason: str = "no credit") -> None:
-    await desk.run(gates.pause, PROVIDER, for_ms=int(seconds * 1000), reason=reason)
 
 
 # ---------------------------------------------------------------------------------------------- rate
@@ -190,60 +186,3 @@ async def test_a_job_that_was_claimed_to_be_bought_takes_its_place_before_its_ca
     await desk.intend(job, "call-1")
     await desk.move(job.lease, JobState.SUBMITTING)
     assert [again.id for again in (await desk.claim("w9", policies=policies)).jobs] == [job.id]
-
-
-# ---------------------------------------------------------------------------------------------- pause and probe
-
-
-async def test_a_pause_shuts_the_gate_until_it_is_over_and_says_why(desk: Desk) -> None:
-    await take(desk, 1)
-    await close(desk, 60, "no credit")
-    until = desk.clock.now_ms() + 60_000
-    assert await opening(desk) == Opening(slots=0, next_at=until)
-    assert await desk.run(gates.pauses) == [Pause(provider=PROVIDER, until=until, reason="no credit")]
-    desk.clock.advance(60)
-    assert (await opening(desk)).slots == 1
-    assert await desk.run(gates.pauses) == []
-
-
-async def test_a_shorter_pause_does_not_shorten_the_one_in_force(desk: Desk) -> None:
-    await take(desk, 1)
-    until = desk.clock.now_ms() + 60_000
-    await close(desk, 60)
-    await close(desk, 5)
-    assert (await opening(desk)).next_at == until
-
-
-async def test_a_longer_pause_takes_the_place_of_the_one_in_force(desk: Desk) -> None:
-    await take(desk, 1)
-    await close(desk, 5, "busy")
-    await close(desk, 60, "no credit")
-    assert (await opening(desk)).next_at == desk.clock.now_ms() + 60_000
-    assert [pause.reason for pause in await desk.run(gates.pauses)] == ["no credit"]
-
-
-async def test_after_a_pause_one_call_at_a_time_goes_through_as_a_probe(desk: Desk) -> None:
-    await take(desk, 1)
-    await close(desk, 5)
-    desk.clock.advance(5)
-    assert await opening(desk) == Opening(slots=1)
-    await take(desk, 1)
-    assert await opening(desk) == Opening(slots=0, next_at=desk.clock.now_ms() + PROBE_MS)
-    desk.clock.advance(PROBE_MS / 1000)
-    assert await opening(desk) == Opening(slots=1)
-
-
-async def test_the_probe_s_success_opens_the_gate_fully(desk: Desk) -> None:
-    await take(desk, 1)
-    await close(desk, 5)
-    desk.clock.advance(5)
-    await take(desk, 1)
-    await desk.run(gates.resume, PROVIDER)
-    assert (await opening(desk)).slots == 4
-    assert await desk.run(gates.pauses) == []
-
-
-async def test_a_success_lifts_no_rate_limit(desk: Desk) -> None:
-    await take(desk, 5)
-    await desk.run(gates.resume, PROVIDER)
-    assert (await opening(desk)).slots == 0

@@ -60,9 +60,13 @@ def _statements(connection: Connection, ask: Callable[[Connection], object]) -> 
     [
         (lambda c: c.execute(spending._IS_DUE._statement, {"now": 1}), "calls_due"),
         (lambda c: c.execute(wishes._UNHEARD._statement, {"wished_by": 1, "most": 1}), "jobs_canceling"),
-        (lambda c: c.execute(due._QUEUED_OF._statement, _QUEUED), "jobs_queue"),
+        (lambda c: c.execute(due._ALL_MODELS[False]._statement, _QUEUED), "jobs_queue"),
+        (
+            lambda c: c.execute(due._OTHER_MODELS[False]._statement, {**_QUEUED, "but": ["painter"]}),
+            "jobs_queue",
+        ),
     ],
-    ids=["calls to settle", "jobs to cancel", "jobs to buy"],
+    ids=["calls to settle", "jobs to cancel", "jobs to buy", "jobs of models that are not paused"],
 )
 async def test_it_is_answered_from_its_index(
     desk: Desk, ask: Callable[[Connection], object], index: str

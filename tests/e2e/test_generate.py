@@ -134,7 +134,7 @@ async def test_a_job_can_be_canceled_by_button_and_by_key(visitor: Visitor) -> N
 async def test_a_job_that_waits_for_its_next_try_says_when_that_is(visitor: Visitor) -> None:
     await visitor.open()
     await visitor.submit_elsewhere("Agate", fault="unauthorized")
-    await expect(words(visitor)).to_contain_text("refuses our token")
+    await expect(words(visitor)).to_contain_text("refuses the token")
     await expect(visitor.page.locator("[data-time-words]")).to_contain_text("Trying again in")
 
 

@@ -13,9 +13,10 @@ from mediagen.db.engine import Database
 from mediagen.jobs import repository
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.gates import GatePolicy
+from mediagen.jobs.lookup import JobDetail
 from mediagen.jobs.model import Job
 from mediagen.jobs.retry import Backoff
-from mediagen.jobs.service import JobDetail, JobService, Submission
+from mediagen.jobs.service import JobService, Submission
 from mediagen.providers import Registry
 from mediagen.settings import Settings
 from mediagen.storages.local import LocalStorage

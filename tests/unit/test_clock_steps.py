@@ -10,7 +10,7 @@ from sqlalchemy import select
 from mediagen.db.engine import Database, now_ms
 from mediagen.db.tables import jobs
 from mediagen.errors import LeaseLost
-from mediagen.jobs import gates, wishes
+from mediagen.jobs import pauses, wishes
 from mediagen.jobs.states import JobState
 from mediagen.providers.base import Call, Findings, Rejected, RejectReason, Unknown
 from mediagen.worker import steps
@@ -114,7 +114,9 @@ async def test_a_lost_answer_is_looked_for_as_long_and_as_often_as_without(engin
 @pytest.mark.parametrize("by_s", STEPS_S)
 async def test_jobs_do_not_expire_for_time_that_did_not_pass(engine: Engine, by_s: int) -> None:
     job_id = await engine.submit()
-    await engine.db.transact(lambda c: gates.pause(c, "scripted", for_ms=600_000, reason="busy"))
+    await engine.db.transact(
+        lambda c: pauses.begin(c, "scripted", "", for_ms=600_000, reason="busy", job_id="")
+    )
     engine.clock.jump(by_s)
     assert await engine.db.transact(wishes.expire) == 0
     assert await states(engine, [job_id]) == {JobState.QUEUED}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mediagen.errors import Conflict, PredictionGone
-from mediagen.jobs import calls, gates
+from mediagen.jobs import calls, pauses
 from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import Call, Findings, Prediction, PredictionStatus, Unknown
 from mediagen.worker import ledger
@@ -95,7 +95,9 @@ async def test_what_was_bought_waits_behind_no_queue_and_no_gate(engine: Engine)
         await engine.submit(f"before {number}", priority=5)
     running(engine, "right")
     adopted = (await engine.jobs.adopt(job_id, "right")).job
-    await engine.db.transact(lambda c: gates.pause(c, "scripted", for_ms=3_600_000, reason="no credit"))
+    await engine.db.transact(
+        lambda c: pauses.begin(c, "scripted", "", for_ms=3_600_000, reason="no credit", job_id="")
+    )
     claimed = await engine.claim()
     assert [job.id for job in claimed] == [adopted.id]
 

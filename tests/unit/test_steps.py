@@ -5,6 +5,7 @@ import pytest
 from mediagen.errors import LeaseLost, PredictionGone, ProviderError
 from mediagen.jobs import calls
 from mediagen.jobs.gates import GatePolicy
+from mediagen.jobs.pauses import EVERY_MODEL
 from mediagen.jobs.states import CallState, JobState
 from mediagen.providers.base import (
     Accepted,
@@ -141,6 +142,14 @@ async def test_a_429_waits_as_told_and_uses_no_attempt(engine: Engine) -> None:
     assert [call.state for call in detail.calls] == [CallState.REJECTED] * 5 + [CallState.ACCEPTED]
 
 
+async def test_a_429_of_an_hour_is_probed_within_five_minutes(engine: Engine) -> None:
+    limited = Rejected(reason=RejectReason.RATE_LIMITED, message="slow down", retry_after_s=3600)
+    engine.provider.script.append(limited)
+    job_id = await engine.submit()
+    await engine.work_for(301)
+    assert (await engine.look(job_id)).job.state is JobState.WAITING
+
+
 async def test_a_refused_token_makes_all_jobs_of_the_provider_wait(engine: Engine) -> None:
     engine.provider.script.append(Rejected(reason=RejectReason.UNAUTHORIZED, message="no credit"))
     for _ in range(5):
@@ -152,7 +161,9 @@ async def test_a_refused_token_makes_all_jobs_of_the_provider_wait(engine: Engin
     await engine.work_for(30)
     assert len(engine.provider.creates) == sold
     stats = await engine.jobs.stats()
-    assert [pause.reason for pause in stats.pauses] == ["no credit"]
+    assert [(pause.model, pause.reason) for pause in stats.pauses] == [
+        (EVERY_MODEL, "scripted refuses the token or has no credit left: no credit")
+    ]
 
 
 async def test_a_refusal_of_the_input_is_final(engine: Engine) -> None:

@@ -15,6 +15,7 @@ from mediagen.api.schemas import HealthOut, StatsOut, SystemOut
 from mediagen.db.migrate import HEAD, revision_of
 from mediagen.errors import MediagenError, Unavailable
 from mediagen.jobs.hour import Hour
+from mediagen.jobs.pauses import Pause, in_force
 from mediagen.jobs.states import IN_FLIGHT, JobState
 from mediagen.jobs.stats import Stats, alive, touch
 from mediagen.jobs.view import timestamp
@@ -106,10 +107,29 @@ async def _storage(runtime: Runtime) -> str:
     return f"{runtime.storage.name}: {await runtime.storage.check()}"
 
 
-_SPARED = {"broker"}
-"""Parts that can be away while jobs are taken and run: workers look for themselves."""
+async def _providers(runtime: Runtime) -> str:
+    paused = await runtime.db.read(in_force)
+    if paused:
+        more = f"; and {len(paused) - _SAID} more" if len(paused) > _SAID else ""
+        raise Unavailable("; ".join(_said(pause) for pause in paused[:_SAID]) + more)
+    return ", ".join(provider.name for provider in runtime.providers)
 
-CHECKS: dict[str, Check] = {"database": _database, "broker": _broker, "worker": _worker, "storage": _storage}
+
+def _said(pause: Pause) -> str:
+    return f"jobs of {pause.model or pause.provider} wait: {pause.reason}"
+
+
+_SAID = 3
+_SPARED = {"broker", "providers"}
+"""Parts that can be away while jobs are taken: workers look for themselves, and jobs wait for their provider."""
+
+CHECKS: dict[str, Check] = {
+    "database": _database,
+    "broker": _broker,
+    "worker": _worker,
+    "storage": _storage,
+    "providers": _providers,
+}
 
 
 async def _examine(check: Check, runtime: Runtime) -> dict[str, Any]:
@@ -149,7 +169,12 @@ def _stats_json(found: Stats, runtime: Runtime) -> dict[str, Any]:
             for worker in found.workers
         ],
         "paused_providers": [
-            {"provider": pause.provider, "until": timestamp(pause.until), "reason": pause.reason}
+            {
+                "provider": pause.provider,
+                "model": pause.model or None,
+                "until": timestamp(pause.until),
+                "reason": pause.reason,
+            }
             for pause in found.pauses
         ],
         "storage_bytes": found.storage_bytes,

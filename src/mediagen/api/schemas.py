@@ -296,10 +296,11 @@ class WorkerOut(BaseModel):
 
 
 class PauseOut(BaseModel):
-    """A provider from which nothing is bought now."""
+    """A model, or a whole provider, from which nothing is bought now."""
 
     provider: str
-    until: str
+    model: str | None = Field(description="Null: every model of the provider.")
+    until: str = Field(description="When one job probes whether it is over.")
     reason: str
 
 

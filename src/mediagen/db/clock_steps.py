@@ -8,7 +8,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, text, update
 
-from mediagen.db.tables import jobs, provider_calls, provider_gates, provider_traits, webhook_outbox, workers
+from mediagen.db.tables import (
+    jobs,
+    pauses,
+    provider_calls,
+    provider_gates,
+    provider_traits,
+    webhook_outbox,
+    workers,
+)
 from mediagen.db.timeline import STEP_MS, Reading
 
 _SOON_MS = 30_000
@@ -90,9 +98,8 @@ def move(connection: Connection, by_ms: int, now: int) -> None:
             }
         )
     )
-    connection.execute(
-        update(provider_gates).values(due(provider_gates.c.next_free_at, provider_gates.c.paused_until))
-    )
+    connection.execute(update(provider_gates).values(due(provider_gates.c.next_free_at)))
+    connection.execute(update(pauses).values(due(pauses.c.until)))
     outbox = webhook_outbox.c
     connection.execute(update(webhook_outbox).where(outbox.state == "pending").values(due(outbox.next_at)))
     connection.execute(update(workers).values(past(workers.c.started_at, workers.c.seen_at)))

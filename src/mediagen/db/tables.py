@@ -92,6 +92,7 @@ jobs = Table(
         "provider",
         text("priority DESC"),
         "run_at",
+        "model",
         sqlite_where=text("state = 'queued'"),
         postgresql_where=text("state = 'queued'"),
     ),
@@ -194,15 +195,28 @@ provider_traits = Table(
     PrimaryKeyConstraint("provider", "trait"),
 )
 
-# One row a provider: its rate limit and its pauses, shared by all workers.
+# One row a provider: its rate limit, shared by all workers.
 provider_gates = Table(
     "provider_gates",
     metadata,
     Column("provider", Text, primary_key=True),
     Column("next_free_at", BigInteger, nullable=False),  # theoretical arrival time of the next create (GCRA)
+    # Read by versions before the table `pauses` alone; a later release drops them.
     Column("paused_until", BigInteger, nullable=False),
     Column("pause_reason", Text, nullable=False),
-    Column("failures", Integer, nullable=False),  # in a row; above 0 only one create probes at a time
+    Column("failures", Integer, nullable=False),
+)
+
+# From what nothing is bought for a while: a model, or a whole provider (model '').
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),  # from then on one job at a time probes
+    Column("reason", Text, nullable=False),
+    Column("job_id", Text, nullable=False),  # that was refused
+    PrimaryKeyConstraint("provider", "model"),
 )
 
 job_events = Table(

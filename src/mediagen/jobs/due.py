@@ -1,15 +1,18 @@
 """SQL that finds the jobs that are due: a worker asks several times a second."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal, select
+from sqlalchemy import ColumnElement, bindparam, func, literal, select
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.db.prepared import Prepared
+from mediagen.db.prepared import Prepared, Row
 from mediagen.db.tables import job_events, jobs
 from mediagen.db.tables import provider_calls as calls
+from mediagen.jobs import pauses
 from mediagen.jobs.model import EventType
+from mediagen.jobs.pauses import Pause
 from mediagen.jobs.states import CallState, JobState
 
 WORKING = (JobState.SUBMITTING, JobState.RECONCILING, JobState.WAITING, JobState.STORING)
@@ -58,19 +61,36 @@ _WITH_QUEUED = Prepared(
     lists=("providers",),
 )
 _OF_PROVIDER = (
-    select(jobs.c.id)
+    select(jobs.c.id, jobs.c.model)
     .where(_QUEUED, jobs.c.provider == bindparam("provider"))
     .where(*_UNLEASED_DUE)
     .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
     .limit(_LIMIT)
 )
-_QUEUED_OF = Prepared(_OF_PROVIDER.with_for_update(skip_locked=True))
 _IS_NEW = select(job_events.c.id).where(  # by numbers that only rise: a clock may be set back
     job_events.c.job_id == jobs.c.id,
     job_events.c.type == literal(EventType.CREATED.value),
     job_events.c.id > bindparam("after", type_=job_events.c.id.type),
 )
-_NEW_OF = Prepared(_OF_PROVIDER.where(_IS_NEW.exists()).with_for_update(skip_locked=True, of=jobs))
+_BUT_MODELS = jobs.c.model.not_in(bindparam("but", expanding=True, type_=jobs.c.model.type))
+_OF_MODEL = jobs.c.model == bindparam("model", type_=jobs.c.model.type)
+_NOT_JOB = jobs.c.id != bindparam("refused", type_=jobs.c.id.type)
+
+
+def _queue(*conditions: ColumnElement[bool], lists: Sequence[str] = ()) -> Mapping[bool, Prepared]:
+    """Return the statement that finds queued jobs, and the one that finds those alone that are new."""
+    query = _OF_PROVIDER.where(*conditions)
+    return {
+        False: Prepared(query.with_for_update(skip_locked=True), lists=lists),
+        True: Prepared(query.where(_IS_NEW.exists()).with_for_update(skip_locked=True, of=jobs), lists=lists),
+    }
+
+
+_ALL_MODELS = _queue()
+_OTHER_MODELS = _queue(_BUT_MODELS, lists=("but",))
+_ONE_MODEL = _queue(_OF_MODEL)
+_ONE_MODEL_ANOTHER = _queue(_OF_MODEL, _NOT_JOB)
+_OTHER_MODELS_ANOTHER = _queue(_BUT_MODELS, _NOT_JOB, lists=("but",))
 _NEXT = Prepared(
     select(func.min(jobs.c.run_at)).where(
         jobs.c.finished_at.is_(None),
@@ -100,17 +120,69 @@ def providers_with_queued(connection: Connection, providers: Sequence[str]) -> l
     return sorted(_WITH_QUEUED.scalars(connection, values))
 
 
-def queued(connection: Connection, provider: str, limit: int, after: int | None = None) -> list[str]:
-    """Return the ids of due jobs with nothing bought yet, by priority, then by age, locked.
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """The queued jobs of a provider, by priority, then by age. With `after`, only those accepted after that event."""
 
-    With `after`, only jobs that were accepted after that event.
-    """
-    if limit <= 0:
-        return []
-    values: dict[str, Any] = {"now": now_ms(connection), "provider": provider, "most": limit}
-    if after is None:
-        return _QUEUED_OF.scalars(connection, values)
-    return _NEW_OF.scalars(connection, {**values, "after": after})
+    provider: str
+    after: int | None = None
+
+    def unpaused(self, connection: Connection, limit: int) -> tuple[list[str], list[int]]:
+        """Return the ids of up to `limit` due jobs that may be bought, locked, and when paused models are probed.
+
+        Of a paused model, or provider, one job goes through once its pause is over: another one than was refused,
+        if there is one.
+        """
+        paused = dict(pauses.of_provider(connection, self.provider))
+        if limit < 1 or not paused:
+            return self._ids(connection, limit), []
+        now = now_ms(connection)
+        whole = paused.pop(pauses.EVERY_MODEL, None)
+        if whole is not None and whole.until > now:
+            return [], [whole.until]
+        shut = {model: pause.until for model, pause in paused.items() if pause.until > now}
+        if whole is not None:
+            return self._probe_whole(connection, whole, paused, list(shut)), list(shut.values())
+        found: list[str] = []
+        for pause in [pause for model, pause in paused.items() if model not in shut][:limit]:
+            found += self._probe(connection, pause)
+        found += self._ids(connection, limit - len(found), but_models=list(paused))
+        return found, list(shut.values())
+
+    def _ids(self, connection: Connection, limit: int, but_models: Sequence[str] = ()) -> list[str]:
+        if limit < 1:
+            return []
+        if but_models:
+            return [row.id for row in self._run(connection, _OTHER_MODELS, limit, but=but_models)]
+        return [row.id for row in self._run(connection, _ALL_MODELS, limit)]
+
+    def _probe(self, connection: Connection, pause: Pause) -> list[str]:
+        of = {"model": pause.model}
+        found = self._run(connection, _ONE_MODEL_ANOTHER, 1, refused=pause.job_id, **of)
+        found = found or self._run(connection, _ONE_MODEL, 1, **of)
+        if found:
+            pauses.probing(connection, pause)
+        return [row.id for row in found]
+
+    def _probe_whole(
+        self, connection: Connection, whole: Pause, paused: Mapping[str, Pause], shut: Sequence[str]
+    ) -> list[str]:
+        but = {"but": shut or [pauses.EVERY_MODEL]}  # no job has that model
+        found = self._run(connection, _OTHER_MODELS_ANOTHER, 1, refused=whole.job_id, **but)
+        found = found or self._run(connection, _OTHER_MODELS, 1, **but)
+        for row in found:
+            pauses.probing(connection, whole)
+            if row.model in paused:
+                pauses.probing(connection, paused[row.model])
+        return [row.id for row in found]
+
+    def _run(
+        self, connection: Connection, form: Mapping[bool, Prepared], limit: int, **values: Any
+    ) -> Sequence[Row]:
+        asked = {"now": now_ms(connection), "provider": self.provider, "most": limit, **values}
+        if self.after is not None:
+            asked["after"] = self.after
+        return form[self.after is not None].rows(connection, asked)
 
 
 def next_run_at(connection: Connection, providers: Sequence[str]) -> list[int]:

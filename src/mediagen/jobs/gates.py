@@ -1,7 +1,6 @@
 """SQL on the gates of providers: how many paid calls may start now, shared by all workers.
 
-A gate is a rate limit (GCRA: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm) and a pause. While a
-provider fails in a row, its gate lets one call through at a time, as a probe.
+A gate is a rate limit (GCRA: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm) and a bound of calls in flight.
 """
 
 from dataclasses import dataclass
@@ -12,9 +11,6 @@ from mediagen.db.engine import Connection, now_ms
 from mediagen.db.prepared import Prepared, Row
 from mediagen.db.tables import jobs, provider_calls, provider_gates
 from mediagen.jobs.states import LIVE_CALLS, JobState
-
-PROBE_MS = 10_000
-"""How long the gate stays shut behind a probe, unless the probe's success opens it earlier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,26 +39,14 @@ class Opening:
     next_at: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pause:
-    """Why and until when nothing is bought from a provider."""
-
-    provider: str
-    until: int
-    reason: str
-
-
 def opening(connection: Connection, provider: str, policy: GatePolicy) -> Opening:
     """Return how many calls may start now."""
     now = now_ms(connection)
     gate = _gate(connection, provider)
-    if gate.paused_until > now:
-        return Opening(slots=0, next_at=gate.paused_until)
     debt_ms = max(0, gate.next_free_at - now)
     slots = int((policy.burst * policy.interval_ms - debt_ms) / policy.interval_ms)
     if slots < 1:
         return Opening(slots=0, next_at=now + int(debt_ms - (policy.burst - 1) * policy.interval_ms) + 1)
-    slots = min(slots, 1) if gate.failures else slots
     if policy.max_in_flight is not None:
         slots = min(slots, policy.max_in_flight - _in_flight(connection, provider))
     return Opening(slots=max(0, slots))
@@ -76,10 +60,7 @@ def take(connection: Connection, provider: str, calls: int, policy: GatePolicy) 
     now = now_ms(connection)
     gate = _gate(connection, provider)
     free_at = max(now, gate.next_free_at) + int(calls * policy.interval_ms)
-    values = {"name": provider, "next_free_at": free_at}
-    if gate.failures:
-        values["paused_until"] = now + PROBE_MS
-    _TAKE.changed(connection, values)
+    _TAKE.changed(connection, {"name": provider, "next_free_at": free_at})
 
 
 _ENSURE = text(
@@ -104,38 +85,6 @@ def _gate(connection: Connection, provider: str) -> Row:
         connection.execute(_ENSURE, values)
         [gate] = _GATE.rows(connection, values)
     return gate
-
-
-def pause(connection: Connection, provider: str, *, for_ms: int, reason: str) -> None:
-    """Shut the gate for a while after a failure; a longer pause that is set already stays."""
-    until = now_ms(connection) + for_ms
-    connection.execute(
-        update(provider_gates)
-        .where(provider_gates.c.provider == provider, provider_gates.c.paused_until <= until)
-        .values(paused_until=until, pause_reason=reason, failures=provider_gates.c.failures + 1)
-    )
-
-
-_RESUME = Prepared(
-    update(provider_gates)
-    .where(provider_gates.c.provider == bindparam("name"), provider_gates.c.failures > 0)
-    .values(paused_until=0, pause_reason="", failures=0)
-)
-
-
-def resume(connection: Connection, provider: str) -> None:
-    """Open the gate fully after a success."""
-    _RESUME.changed(connection, {"name": provider})
-
-
-def pauses(connection: Connection) -> list[Pause]:
-    """Return the providers from which nothing is bought now."""
-    query = select(provider_gates).where(provider_gates.c.paused_until > now_ms(connection))
-    return [
-        Pause(provider=row.provider, until=row.paused_until, reason=row.pause_reason)
-        for row in connection.execute(query)
-        if row.pause_reason
-    ]
 
 
 _LIVE = Prepared(

@@ -159,7 +159,7 @@ def claim(
     """Take the leases of up to `limit` due jobs: first those with something bought, then queued ones.
 
     What was bought for a queued job and came to light late passes the gate: its provider does not keep it for long.
-    Of a provider's queued jobs as many are taken as its gate lets through, by priority, then by age. Jobs of
+    Of a provider's queued jobs as many are taken as its gate and pauses let through, by priority, then by age. Jobs of
     providers that are not in `policies` are left alone: this process could do nothing for them.
     """
     ids = due.working(connection, list(policies), limit)
@@ -172,8 +172,9 @@ def claim(
         gate = gates.opening(connection, provider, policies[provider])
         if gate.next_at is not None:
             next_at.append(gate.next_at)
-        after = policies[provider].accepted_after
-        found = due.queued(connection, provider, min(free, gate.slots), after)
+        queue = due.Queue(provider=provider, after=policies[provider].accepted_after)
+        found, probed_at = queue.unpaused(connection, min(free, gate.slots))
+        next_at += probed_at
         found = [job_id for job_id in found if job_id not in ids]
         if found:
             gates.take(connection, provider, len(found), policies[provider])

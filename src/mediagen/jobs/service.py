@@ -6,17 +6,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mediagen.artifacts import repository as artifact_rows
-from mediagen.artifacts.model import Artifact
 from mediagen.brokers.base import Broker
 from mediagen.clock import Clock
 from mediagen.db.batch import Batcher
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import Conflict, KeyReused, NotFound
-from mediagen.jobs import calls, events, hour, outbox, repository, settling, stats, wishes
+from mediagen.jobs import events, hour, lookup, repository, settling, stats, wishes
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.hour import Hour
-from mediagen.jobs.model import OWNER, CallRecord, EventType, Job, JobEvent, JobRequest
+from mediagen.jobs.lookup import JobDetail, JobView
+from mediagen.jobs.model import OWNER, EventType, Job, JobEvent, JobRequest
 from mediagen.jobs.repository import JobFilter, NewJob, StoredKey
 from mediagen.jobs.settling import Adoption
 from mediagen.jobs.states import TERMINAL, JobState
@@ -27,8 +26,6 @@ from mediagen.settings import Settings
 from mediagen.storages.base import Storage
 
 _BATCH = 256  # submits, or looks, that share one statement at most
-_UNKNOWN = "Job not found"
-_EVENTS = 1000  # of one job, shown at most
 # Checked for every dialect, also for one that reads its requests in a way of its own.
 _ASKED = ("prompt", "model", "parameters", "metadata", "webhook_url", "idempotency_key")
 
@@ -54,24 +51,6 @@ class Submitted:
 
     job: Job
     replayed: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobView:
-    """A job with its artifacts."""
-
-    job: Job
-    artifacts: Sequence[Artifact]
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobDetail(JobView):
-    """A job with all that happened to it."""
-
-    events: Sequence[JobEvent]
-    calls: Sequence[CallRecord]
-    ahead: int | None  # queued jobs that are sent before it, when it is queued
-    delivery: outbox.Delivered | None  # of its webhook, once it has ended
 
 
 class JobService:
@@ -154,34 +133,18 @@ class JobService:
         return await self._looks.add(job_id)
 
     async def _look(self, job_ids: Sequence[str]) -> Sequence[JobView | Exception]:
-        found = await self._db.read(lambda connection: _views(connection, job_ids))
-        return [found.get(job_id) or NotFound(_UNKNOWN) for job_id in job_ids]
+        found = await self._db.read(lambda connection: lookup.views(connection, job_ids))
+        return [found.get(job_id) or NotFound(lookup.UNKNOWN) for job_id in job_ids]
 
     async def detail(self, job_id: str) -> JobDetail:
         """Return a job with its timeline and calls. Raises `NotFound`."""
 
-        def look(connection: Connection) -> JobDetail:
-            view = _view(connection, job_id)
-            return JobDetail(
-                job=view.job,
-                artifacts=view.artifacts,
-                events=events.after(connection, 0, limit=_EVENTS, job_id=job_id),
-                calls=calls.history(connection, [job_id]).get(job_id, []),
-                ahead=stats.ahead_of(connection, view.job),
-                delivery=outbox.of_job(connection, job_id),
-            )
-
-        return await self._db.read(look)
+        return await self._db.read(lambda connection: lookup.detail(connection, job_id))
 
     async def page(self, where: JobFilter, *, before: str | None = None, limit: int = 20) -> list[JobView]:
         """Return up to `limit` jobs, newest first, with ids below `before`."""
 
-        def look(connection: Connection) -> list[JobView]:
-            found = repository.page(connection, where, before=before, limit=limit)
-            artifacts = artifact_rows.of_jobs(connection, [job.id for job in found])
-            return [JobView(job=job, artifacts=artifacts.get(job.id, [])) for job in found]
-
-        return await self._db.read(look)
+        return await self._db.read(lambda connection: lookup.page(connection, where, before, limit))
 
     async def stats(self, owner: str = OWNER) -> Stats:
         """Return the numbers of this moment."""
@@ -224,11 +187,11 @@ class JobService:
         """
 
         def change(connection: Connection) -> JobView:
-            job = _existing(connection, job_id)
+            job = lookup.existing(connection, job_id)
             if job.finished and job.state is not JobState.CANCELED:
                 raise Conflict(f"The job is {job.status} already and can't be canceled")
             wishes.request_cancel(connection, job)
-            return _view(connection, job_id)
+            return lookup.view(connection, job_id)
 
         view = await self._db.transact(change)
         self._broker.ring(job_id)
@@ -263,7 +226,7 @@ class JobService:
 
         def change(connection: Connection) -> JobView:
             settling.declare_absent(connection, job_id)
-            return _view(connection, job_id)
+            return lookup.view(connection, job_id)
 
         return await self._db.transact(change)
 
@@ -287,7 +250,7 @@ class JobService:
         """Remove a finished job and its files for good. Raises `NotFound`, or `Conflict` while it is at work."""
 
         def change(connection: Connection) -> None:
-            job = _existing(connection, job_id)
+            job = lookup.existing(connection, job_id)
             if not wishes.delete_finished(connection, job_id):
                 raise Conflict(f"The job is {job.status}; cancel it before deleting it")
 
@@ -365,24 +328,3 @@ def _hash(request: JobRequest) -> str:
         asked = {name: value for name, value in asked.items() if name != "timeout_ms"}
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), default=dict)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _existing(connection: Connection, job_id: str) -> Job:
-    job = repository.get(connection, job_id)
-    if job is None:
-        raise NotFound(_UNKNOWN)
-    return job
-
-
-def _view(connection: Connection, job_id: str) -> JobView:
-    view = _views(connection, [job_id]).get(job_id)
-    if view is None:
-        raise NotFound(_UNKNOWN)
-    return view
-
-
-def _views(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobView]:
-    """Return those of the jobs that exist, by id."""
-    jobs = repository.get_many(connection, job_ids)  # first: what has ended then has its artifacts
-    artifacts = artifact_rows.of_jobs(connection, job_ids)
-    return {job_id: JobView(job=job, artifacts=artifacts.get(job_id, ())) for job_id, job in jobs.items()}

@@ -10,8 +10,9 @@ from sqlalchemy import and_, delete, func, insert, or_, select, tuple_, update
 from mediagen.artifacts.repository import bytes_kept
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import jobs, workers
-from mediagen.jobs.gates import Pause, pauses
+from mediagen.jobs import pauses
 from mediagen.jobs.model import Job
+from mediagen.jobs.pauses import Pause
 from mediagen.jobs.states import STATUS_OF, JobState, JobStatus
 
 WINDOW_MS = 3_600_000
@@ -66,7 +67,7 @@ def collect(connection: Connection, owner: str) -> Stats:
         durations_ms=_durations(connection, owner, now - WINDOW_MS),
         errors=_errors(connection, owner, now - WINDOW_MS),
         workers=alive(connection),
-        pauses=pauses(connection),
+        pauses=pauses.in_force(connection),
         storage_bytes=bytes_kept(connection),
     )
 

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from mediagen.artifacts.model import Artifact, ThumbnailState
-from mediagen.jobs.model import CallRecord, Job, JobEvent
+from mediagen.jobs.lookup import JobDetail, JobView
+from mediagen.jobs.model import CallRecord, JobEvent
 from mediagen.jobs.outbox import Delivered
-from mediagen.jobs.service import JobDetail, JobView
 from mediagen.jobs.states import JobState
 
 
@@ -46,7 +46,7 @@ def job_json(view: JobView, links: Links) -> dict[str, Any]:
         "job_id": job.id,
         "status": job.status.value,
         "state": job.state.value,
-        "message": _message(job),
+        "message": _message(view),
         "progress": job.progress,
         "prompt": job.prompt,
         "model": job.model,
@@ -66,7 +66,7 @@ def job_json(view: JobView, links: Links) -> dict[str, Any]:
         "retry_of": job.retry_of,
         "cancel_requested": job.cancel_requested_at is not None,
         "timeout_s": None if job.timeout_ms is None else job.timeout_ms / 1000,
-        "next_try_at": timestamp(job.run_at) if job.note and job.state is JobState.QUEUED else None,
+        "next_try_at": timestamp(_next_try_at(view)),
         "created_at": timestamp(job.created_at),
         "started_at": timestamp(job.started_at),
         "updated_at": timestamp(job.updated_at),
@@ -103,11 +103,21 @@ def event_json(event: JobEvent) -> dict[str, Any]:
     }
 
 
-def _message(job: Job) -> str:
+def _next_try_at(view: JobView) -> int | None:
+    job, pause = view.job, view.pause
+    if job.state is not JobState.QUEUED or not (job.note or pause):
+        return None
+    return max(job.run_at, pause.until) if pause else job.run_at
+
+
+def _message(view: JobView) -> str:
+    job = view.job
     if job.cancel_requested_at is not None and not job.finished and job.state is not JobState.STORING:
         return "Canceling"
     if job.note:
         return job.note
+    if view.pause:
+        return f"Waiting, because {view.pause.reason}"
     return {
         JobState.QUEUED: "Waiting for a free slot",
         JobState.SUCCEEDED: "Done",

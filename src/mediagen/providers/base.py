@@ -118,7 +118,8 @@ class RejectReason(StrEnum):
     MODERATION = "moderation"  # final: the provider's safety rules refuse it
     RATE_LIMITED = "rate_limited"  # wait as told; uses no attempt
     BUSY = "busy"  # at capacity; wait; uses no attempt
-    UNAUTHORIZED = "unauthorized"  # token, money or rights are missing: all its jobs wait
+    UNAUTHORIZED = "unauthorized"  # the token is refused or there is no credit: all its jobs wait
+    FORBIDDEN = "forbidden"  # the token may not use this model: the jobs of the model wait
     UNREACHABLE = "unreachable"  # nothing was sent
     MARKER = "marker"  # the provider refuses the address that marks the call: send it without one
 

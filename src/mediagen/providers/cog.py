@@ -58,7 +58,8 @@ _OWN_REFUSALS = {
 _REFUSALS = {
     **dict.fromkeys((301, 302, 303, 307, 308, 404, 405), RejectReason.UNREACHABLE),
     # By something that stands in front of Cog:
-    **dict.fromkeys((401, 402, 403), RejectReason.UNAUTHORIZED),
+    **dict.fromkeys((401, 402), RejectReason.UNAUTHORIZED),
+    403: RejectReason.FORBIDDEN,
     429: RejectReason.RATE_LIMITED,
 }
 _PAUSES_S = {409: 1.0, 503: 5.0}  # a model's set-up takes from seconds to minutes

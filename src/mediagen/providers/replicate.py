@@ -56,6 +56,7 @@ from mediagen.providers.replicate_answers import (
     tells_the_time,
 )
 from mediagen.providers.replicate_models import SCHEMA_TIMEOUT_S, ModelCards, Target, target_of
+from mediagen.providers.tokens import fits_a_header, is_set
 from mediagen.settings import ENV_CONFIG, CommaList, load
 
 CREATE_TIMEOUT_S = 30.0  # a create answers at once; the generation goes on without us
@@ -96,13 +97,7 @@ class ReplicateSettings(BaseSettings):
         description="Seconds after its end for which a prediction's input and outputs can be had.",
     )
 
-    @field_validator("replicate_api_token")
-    @classmethod
-    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
-        token = value.get_secret_value().strip()
-        if not re.fullmatch(r"[\x21-\x7e]*", token):
-            raise ValueError("a token has no spaces and only ASCII characters; copy it again")
-        return SecretStr(token)
+    _fits_a_header = field_validator("replicate_api_token")(fits_a_header)
 
     @field_validator("replicate_api_base_url")
     @classmethod
@@ -163,7 +158,7 @@ class ReplicateProvider(Provider):
     @classmethod
     def from_env(cls, context: ProviderContext) -> Self | None:
         settings = load(ReplicateSettings)
-        return cls(context, settings) if settings.replicate_api_token.get_secret_value() else None
+        return cls(context, settings) if is_set(settings.replicate_api_token, cls.connect_with) else None
 
     def accepts(self, model: str) -> bool:
         return target_of(model) is not None

@@ -14,7 +14,8 @@ from mediagen.providers.replicate_models import Target
 
 _REFUSALS: Final[Mapping[int, RejectReason]] = {
     **dict.fromkeys((400, 404, 413, 422), RejectReason.INVALID),
-    **dict.fromkeys((401, 402, 403), RejectReason.UNAUTHORIZED),
+    **dict.fromkeys((401, 402), RejectReason.UNAUTHORIZED),
+    403: RejectReason.FORBIDDEN,
     429: RejectReason.RATE_LIMITED,
 }
 

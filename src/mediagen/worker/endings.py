@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from mediagen.db.engine import Connection, now_ms
-from mediagen.jobs import calls, gates, spending
+from mediagen.jobs import calls, pauses, spending
 from mediagen.jobs.model import CallRecord, EventType, Job
 from mediagen.jobs.repository import cancel_wished, seize, transition
 from mediagen.jobs.states import CallState, JobState
@@ -20,6 +20,8 @@ from mediagen.providers.base import (
 from mediagen.worker.ports import Ports
 
 UNAUTHORIZED_PAUSE_MS = 60_000
+"""Between probes, until somebody gives it a token, credit or rights."""
+
 BUSY_PAUSE_S = 1.0
 LIMITED_PAUSE_S = 5.0
 """Pause after a 429 that does not say how long."""
@@ -35,12 +37,14 @@ ENDS = {
 }
 
 WAIT_REASONS = {
-    RejectReason.RATE_LIMITED: "it limits how fast we may ask",
-    RejectReason.BUSY: "it is busy",
-    RejectReason.UNAUTHORIZED: "it refuses our token or our money",
-    RejectReason.UNREACHABLE: "it can't be reached",
-    RejectReason.MARKER: "it takes no address to call back",
+    RejectReason.RATE_LIMITED: "limits how fast jobs may be sent",
+    RejectReason.BUSY: "is busy",
+    RejectReason.UNAUTHORIZED: "refuses the token or has no credit left",
+    RejectReason.FORBIDDEN: "does not let this token use the model",
+    RejectReason.UNREACHABLE: "is unreachable",
 }
+
+_MOST_SAID = 300  # characters of what a provider said, in a message
 
 
 def later(connection: Connection, seconds: float) -> int:
@@ -132,23 +136,32 @@ def _tried_long_enough(connection: Connection, job: Job, record: CallRecord) -> 
 
 def _wait_for_provider(connection: Connection, ports: Ports, job: Job, outcome: Rejected) -> None:
     unreachable = outcome.reason is RejectReason.UNREACHABLE
-    pause_ms = _pause_ms(ports, job, outcome)
+    whole = outcome.reason is RejectReason.UNAUTHORIZED
+    pause_ms = min(_pause_ms(ports, job, outcome), pauses.MOST_MS)
+    reason = f"{job.provider} {WAIT_REASONS[outcome.reason]}: {outcome.message[:_MOST_SAID]}"
     back_to_queue(
         connection,
         job,
         pause_ms,
-        reason=f"{job.provider}: {WAIT_REASONS[outcome.reason]}",
+        reason=reason,
         detail=outcome.message,
         tries=job.tries + 1 if unreachable else job.tries,
     )
-    gates.pause(connection, job.provider, for_ms=pause_ms, reason=outcome.message)
+    pauses.begin(
+        connection,
+        job.provider,
+        pauses.EVERY_MODEL if whole else job.model,
+        for_ms=pause_ms,
+        reason=reason,
+        job_id=job.id,
+    )
 
 
 def _pause_ms(ports: Ports, job: Job, outcome: Rejected) -> int:
     match outcome.reason:
         case RejectReason.UNREACHABLE:
             return ports.backoff.pause_ms(job.tries + 1, ports.clock)
-        case RejectReason.UNAUTHORIZED:
+        case RejectReason.UNAUTHORIZED | RejectReason.FORBIDDEN:
             return UNAUTHORIZED_PAUSE_MS
         case RejectReason.BUSY:
             return int((outcome.retry_after_s or BUSY_PAUSE_S) * 1000)

@@ -9,7 +9,7 @@ import structlog
 from mediagen.artifacts.service import ArtifactService
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import MediagenError
-from mediagen.jobs import leases, stats, wishes
+from mediagen.jobs import leases, pauses, stats, wishes
 from mediagen.worker import ledger
 from mediagen.worker.loop import Worker
 from mediagen.worker.webhooks import WebhookSender
@@ -112,6 +112,7 @@ class Maintenance:
 def _expire(connection: Connection, unrecovered: Collection[str]) -> None:
     wishes.expire(connection, but=unrecovered)
     wishes.forget_keys(connection)
+    pauses.forget(connection)
 
 
 async def _attempt(chore: Chore) -> object:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
 from mediagen.errors import FetchError, LeaseLost, Unavailable
-from mediagen.jobs import calls, events, gates, repository, traits
+from mediagen.jobs import calls, events, pauses, repository, traits
 from mediagen.jobs.calls import SEND_WITHIN_MS, Acceptance, Intent
 from mediagen.jobs.model import CallRecord, EventType, Job
 from mediagen.jobs.repository import is_held, transition
@@ -194,7 +194,7 @@ def _write_accepted(
     with suppress(*lost), dialect.savepoint(connection):  # the fact stays written, the opinion does not
         state = wait(connection, ports, provider, job, record, prediction)
     # After the job, as in a claim, so that none waits for the other.
-    gates.resume(connection, job.provider)
+    pauses.end(connection, job.provider, job.model)
     return state
 
 

@@ -87,6 +87,23 @@ it("says of a failing part what is wrong and what to do", () => {
 
 it("says why a provider is paused", () => {
   const paused = known();
-  paused.stats.paused_providers = [{ provider: "mock", until: "", reason: "too many requests" }];
+  paused.stats.paused_providers = [
+    { provider: "mock", model: null, until: "", reason: "mock is busy: too many requests" },
+  ];
   expect(part(paused, "provider:mock")?.trouble).toContain("too many requests");
+});
+
+it("names the model that is paused", () => {
+  const paused = known();
+  paused.stats.paused_providers = [
+    {
+      provider: "mock",
+      model: "acme/painter",
+      until: "",
+      reason: "mock does not let this token use the model: HTTP 403.",
+    },
+  ];
+  expect(part(paused, "provider:mock")?.trouble).toBe(
+    "Jobs of acme/painter wait: mock does not let this token use the model: HTTP 403. They go on by themselves.",
+  );
 });

@@ -106,20 +106,24 @@ export function partsOf(known: Known): Part[] {
 }
 
 function providerPart({ system, stats, samples }: Known, provider: System["providers"][number]): Part {
-  const pause = stats.paused_providers.find(({ provider: name }) => name === provider.name);
+  const pauses = stats.paused_providers.filter(({ provider: name }) => name === provider.name);
   const alone = system.providers.length === 1;
   return {
     id: `provider:${provider.name}`,
     title: provider.name === "mock" ? "Mock provider" : title(provider.name),
     kind: provider.billed ? "Paid calls" : "Draws here, free",
-    look: pause ? "bad" : "ok",
+    look: pauses.length > 0 ? "bad" : "ok",
     facts: [
       ["With it now", number(provider.in_flight)],
       ["Calls, last hour", number(provider.calls_last_hour)],
     ],
     line: alone ? samples.map(({ inFlight }) => inFlight) : undefined,
-    trouble: pause && `Paused: ${pause.reason}. Its jobs wait and go on by themselves.`,
+    trouble: pauses.length > 0 ? pauses.map(waiting).join(" ") : undefined,
   };
+}
+
+function waiting({ model, reason }: Stats["paused_providers"][number]): string {
+  return `${model ? `Jobs of ${model} wait` : "Its jobs wait"}: ${reason.replace(/[.\s]+$/, "")}. They go on by themselves.`;
 }
 
 function checked({ health }: Known, name: string): Pick<Part, "look" | "trouble"> {

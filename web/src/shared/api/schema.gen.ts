@@ -933,12 +933,20 @@ export interface components {
         };
         /**
          * PauseOut
-         * @description A provider from which nothing is bought now.
+         * @description A model, or a whole provider, from which nothing is bought now.
          */
         PauseOut: {
             /** Provider */
             provider: string;
-            /** Until */
+            /**
+             * Model
+             * @description Null: every model of the provider.
+             */
+            model: string | null;
+            /**
+             * Until
+             * @description When one job probes whether it is over.
+             */
             until: string;
             /** Reason */
             reason: string;
