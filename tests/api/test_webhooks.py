@@ -101,7 +101,9 @@ class Office:
 
     async def send(self, after_s: float = 0) -> int:
         self.clock.advance(after_s)
-        return await self.sender.send_due()
+        begun = await self.sender.send_due()
+        await self.sender.finish()
+        return begun
 
     async def outbox(self) -> Sequence[tuple[str, int | None]]:
         """Return state and last status of every delivery."""
@@ -208,6 +210,38 @@ async def test_a_slow_receiver_does_not_hold_the_others_up(office: Office, recei
         await office.end_a_job(receiver.url)
         assert await office.send() == 2
     assert await office.outbox() == [("delivered", 204)] * 2
+
+
+async def test_a_receiver_that_never_answers_delays_no_other(office: Office, receiver: Receiver) -> None:
+    """160 deliveries to it are due before the one to another, and it holds every connection open."""
+
+    async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_server(silence) as silent:
+        for _ in range(160):
+            await office.end_a_job(f"{silent.url}/hook")
+        await office.end_a_job(receiver.url)
+        while await office.sender.send_due():
+            pass
+        async with asyncio.timeout(20):
+            await receiver.came.get()
+            while ("delivered", 204) not in await office.outbox():
+                pass
+        assert 1 <= silent.connections <= 4
+        await office.sender.close()
+    assert sorted(set(await office.outbox())) == [("delivered", 204), ("pending", None)]
+
+
+async def test_a_host_that_did_not_answer_gets_one_delivery_at_a_time(
+    office: Office, receiver: Receiver
+) -> None:
+    gone = Receiver()
+    async with app_server(gone.take) as url:
+        gone.url = url
+    for _ in range(8):
+        await office.end_a_job(gone.url)
+    assert [await office.send() for _ in range(3)] == [4, 1, 1]
 
 
 async def test_the_message_of_a_deleted_job_is_not_sent(office: Office, receiver: Receiver) -> None:

@@ -73,6 +73,17 @@ async def test_the_longest_due_are_taken_first_and_no_more_than_the_limit(desk: 
     assert [[delivery.job_id for delivery in batch] for batch in taken] == [made[:2], made[2:]]
 
 
+async def test_of_one_host_no_more_are_taken_than_it_has_room_for(desk: Desk) -> None:
+    for host in ("a.example", "a.example", "a.example", "b.example:8443"):
+        await desk.job_in(JobState.FAILED, webhook_url=f"https://user@{host}/hook")
+    found = await desk.run(outbox.take_due, PAUSES_MS, 10, room=lambda host: 2)
+    assert [delivery.host for delivery in found] == ["a.example", "a.example", "b.example:8443"]
+    assert await desk.run(outbox.any_due)
+    assert not await desk.run(outbox.any_due, ["a.example"])
+    assert await desk.run(outbox.take_due, PAUSES_MS, 10, but_hosts=["a.example"]) == []
+    assert len(await desk.run(outbox.take_due, PAUSES_MS, 10)) == 1
+
+
 async def test_senders_side_by_side_never_take_the_same_delivery(desk: Desk) -> None:
     for _ in range(20):
         await desk.job_in(JobState.FAILED, webhook_url=HOOK)

@@ -29,6 +29,9 @@ class Broken:
     async def send_due(self) -> int:
         return 0
 
+    async def close(self) -> None:
+        return
+
     async def remove_trash(self) -> int:
         return 0
 

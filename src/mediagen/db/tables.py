@@ -285,11 +285,13 @@ webhook_outbox = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", BigInteger, nullable=False),
     Column("last_status", Integer),
+    Column("host", Text, nullable=False, server_default=""),  # with its port: no receiver holds up another
     UniqueConstraint("job_id", "event", name="one_delivery_an_event"),
     CheckConstraint("state IN ('pending','delivered','dead')", name="delivery_state_known"),
     Index(
         "deliveries_due",
         "next_at",
+        "host",
         sqlite_where=text("state = 'pending'"),
         postgresql_where=text("state = 'pending'"),
     ),

@@ -1,9 +1,11 @@
 """SQL on the outbox of webhooks: take what is due, note how it went."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 
 from mediagen.db.engine import Connection, now_ms
 from mediagen.db.tables import webhook_outbox as outbox
@@ -16,6 +18,7 @@ class Delivery:
     id: str  # the same on every redelivery
     job_id: str
     url: str
+    host: str  # with its port
     event: str
     attempts: int  # this one included
 
@@ -39,35 +42,55 @@ def of_job(connection: Connection, job_id: str) -> Delivered | None:
     return Delivered(state=row.state, attempts=row.attempts, last_status=row.last_status, next_at=next_at)
 
 
-def any_due(connection: Connection) -> bool:
+def any_due(connection: Connection, but_hosts: Collection[str] = ()) -> bool:
     """Tell whether a delivery is due, without writing anything."""
-    query = (
-        select(outbox.c.id)
-        .where(outbox.c.state == "pending", outbox.c.next_at <= now_ms(connection))
-        .limit(1)
-    )
-    return connection.execute(query).one_or_none() is not None
+    query = _due(now_ms(connection), but_hosts, 1)
+    return connection.execute(query).first() is not None
 
 
-def take_due(connection: Connection, pauses_ms: Sequence[int], limit: int) -> list[Delivery]:
-    """Take deliveries that are due and set when they are due again, should this process die with them."""
+def take_due(
+    connection: Connection,
+    pauses_ms: Sequence[int],
+    limit: int,
+    *,
+    but_hosts: Collection[str] = (),
+    room: Callable[[str], int] | None = None,
+) -> list[Delivery]:
+    """Take deliveries that are due and set when they are due again, should this process die with them.
+
+    Of one host no more are taken than it has `room` for, and none of `but_hosts`.
+    """
     now = now_ms(connection)
-    due = (
-        select(outbox)
-        .where(outbox.c.state == "pending", outbox.c.next_at <= now)
-        .order_by(outbox.c.next_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+    due = _due(now, but_hosts, limit).with_for_update(skip_locked=True)
+    of_host: Counter[str] = Counter()
     taken = []
     for row in connection.execute(due).all():
+        of_host[row.host] += 1
+        if room is not None and of_host[row.host] > room(row.host):
+            continue
         attempts = row.attempts + 1
         pause_ms = pauses_ms[min(attempts, len(pauses_ms)) - 1]
         connection.execute(
             update(outbox).where(outbox.c.id == row.id).values(attempts=attempts, next_at=now + pause_ms)
         )
-        taken.append(Delivery(id=row.id, job_id=row.job_id, url=row.url, event=row.event, attempts=attempts))
+        taken.append(
+            Delivery(
+                id=row.id,
+                job_id=row.job_id,
+                url=row.url,
+                host=row.host,
+                event=row.event,
+                attempts=attempts,
+            )
+        )
     return taken
+
+
+def _due(now: int, but_hosts: Collection[str], limit: int) -> Select[Any]:
+    query = select(outbox).where(outbox.c.state == "pending", outbox.c.next_at <= now)
+    if but_hosts:
+        query = query.where(outbox.c.host.not_in(sorted(but_hosts)))
+    return query.order_by(outbox.c.next_at).limit(limit)
 
 
 def note(connection: Connection, delivery: Delivery, *, status: int | None, state: str) -> None:

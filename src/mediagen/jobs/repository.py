@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Select, bindparam, func, insert, select, update
 
@@ -311,6 +312,7 @@ def queue_webhook(connection: Connection, job_id: str, url: str) -> None:
         "state": "pending",
         "attempts": 0,
         "next_at": now_ms(connection),
+        "host": urlsplit(url).netloc.rpartition("@")[2].lower(),
     }
     _INSERT_WEBHOOK.insert(connection, [row])
 

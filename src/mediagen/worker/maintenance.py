@@ -59,6 +59,7 @@ class Maintenance:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._webhooks.close()
             with suppress(MediagenError):
                 await self._db.transact(lambda c: stats.leave(c, self._worker.name))
 
