@@ -162,6 +162,12 @@ class Settings(BaseSettings):
         le=31_536_000,
         description="Seconds that a job may wait in all before it is given up.",
     )
+    event_retention: float = Field(
+        2_592_000.0,
+        ge=0,
+        le=3_153_600_000,
+        description="Seconds that events and webhook deliveries of finished jobs are kept; 0 keeps them for good.",
+    )
     reconcile_grace: float = Field(
         30.0,
         ge=0,

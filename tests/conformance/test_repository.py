@@ -8,11 +8,11 @@ import pytest
 
 from mediagen.db.engine import Connection
 from mediagen.errors import LeaseLost
-from mediagen.jobs import events, leases, repository
+from mediagen.jobs import events, leases, listing, repository
 from mediagen.jobs.due import WORKING
 from mediagen.jobs.gates import GatePolicy
+from mediagen.jobs.listing import JobFilter
 from mediagen.jobs.model import EventType, Job, Lease
-from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.states import STATUS_OF, TERMINAL, JobState, JobStatus
 from tests.conformance.databases import LEASE_MS, Desk
 
@@ -304,9 +304,13 @@ async def test_a_worker_whose_lease_is_lost_writes_nothing(
 # ---------------------------------------------------------------------------------------------- list
 
 
+async def _page(desk: Desk, where: JobFilter, before: str | None, limit: int) -> list[Job]:
+    return [job for job, _ in await desk.run(listing.page, where, before=before, limit=limit)]
+
+
 async def _walk(desk: Desk, where: JobFilter, limit: int) -> list[str]:
     seen: list[str] = []
-    while page := await desk.run(repository.page, where, before=seen[-1] if seen else None, limit=limit):
+    while page := await _page(desk, where, seen[-1] if seen else None, limit):
         assert len(page) <= limit
         seen += ids(page)
     return seen
@@ -315,9 +319,9 @@ async def _walk(desk: Desk, where: JobFilter, limit: int) -> list[str]:
 async def test_pages_show_each_job_once_newest_first_even_while_new_ones_come(desk: Desk) -> None:
     made = [(await desk.add()).id for _ in range(7)]
     where = JobFilter(owner="local")
-    first = ids(await desk.run(repository.page, where, before=None, limit=3))
+    first = ids(await _page(desk, where, None, 3))
     await desk.add()
-    rest = ids(await desk.run(repository.page, where, before=first[-1], limit=100))
+    rest = ids(await _page(desk, where, first[-1], 100))
     assert first + rest == made[::-1]
     assert (await _walk(desk, where, 2))[1:] == made[::-1]
 

@@ -10,6 +10,7 @@ from mediagen.errors import Conflict, KeyReused
 from mediagen.jobs import calls, events, outbox, repository, wishes
 from mediagen.jobs.due import WORKING
 from mediagen.jobs.model import Job
+from mediagen.jobs.pruning import Pruner
 from mediagen.jobs.repository import KEY_LIFETIME_MS, NewJob
 from mediagen.jobs.service import Submitted, accept
 from mediagen.jobs.states import TERMINAL, CallState, JobState
@@ -96,17 +97,17 @@ async def test_the_key_of_a_deleted_job_is_refused_rather_than_run_again(desk: D
 async def test_keys_are_forgotten_after_their_lifetime_and_not_before(desk: Desk) -> None:
     await desk.run(wishes.request_cancel, await first(desk))
     desk.clock.advance(KEY_LIFETIME_MS / 1000 - 1)
-    await desk.run(wishes.forget_keys)
+    await desk.run(Pruner(keep_ms=0).step)
     assert len((await desk.everything())["idempotency_keys"]) == 1
     desk.clock.advance(1)
-    await desk.run(wishes.forget_keys)
+    await desk.run(Pruner(keep_ms=0).step)
     assert (await desk.everything())["idempotency_keys"] == []
 
 
 async def test_the_key_of_a_job_at_work_is_never_forgotten(desk: Desk) -> None:
     await first(desk)
     desk.clock.advance(KEY_LIFETIME_MS)
-    await desk.run(wishes.forget_keys)
+    await desk.run(Pruner(keep_ms=0).step)
     assert len((await desk.everything())["idempotency_keys"]) == 1
 
 

@@ -92,3 +92,15 @@ async def test_a_caller_that_gave_up_does_not_hurt_the_others(press: Press) -> N
     press.gate.set()
     assert await patient == "done 4"
     assert await batcher.add(6) == "done 6"
+
+
+async def test_a_batch_holds_no_more_bytes_than_it_may(press: Press) -> None:
+    batcher = Batcher(press.run, 10, size=lambda item: item, most_bytes=10)
+    press.gate.clear()
+    first = asyncio.create_task(batcher.add(2))
+    await press.begun.wait()
+    others = [asyncio.create_task(batcher.add(item)) for item in (4, 6, 2, 40, 2)]
+    await asyncio.sleep(0)
+    press.gate.set()
+    await asyncio.gather(first, *others)
+    assert press.batches == [[2], [4, 6], [2], [40], [2]]

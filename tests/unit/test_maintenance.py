@@ -7,6 +7,7 @@ from typing import cast
 
 from mediagen.artifacts.service import ArtifactService
 from mediagen.errors import Unavailable
+from mediagen.jobs.pruning import Pruner
 from mediagen.worker.loop import Worker
 from mediagen.worker.maintenance import Maintenance
 from mediagen.worker.webhooks import WebhookSender
@@ -39,7 +40,11 @@ class Broken:
 async def test_a_chore_that_fails_is_not_tried_again_at_every_commit(engine: Engine) -> None:
     broken = Broken()
     chores = Maintenance(
-        engine.db, cast(ArtifactService, broken), cast(WebhookSender, broken), cast(Worker, broken)
+        engine.db,
+        cast(ArtifactService, broken),
+        cast(WebhookSender, broken),
+        cast(Worker, broken),
+        Pruner(keep_ms=0),
     )
     begun = time.monotonic()
     running = asyncio.create_task(chores.run())

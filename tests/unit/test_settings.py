@@ -37,6 +37,7 @@ READ = {
     "RETRY_BACKOFF_BASE": ("0.5", 0.5),
     "JOB_TIMEOUT": ("12.5", 12.5),
     "JOB_EXPIRY": ("3600", 3600.0),
+    "EVENT_RETENTION": ("86400", 86_400.0),
     "MODEL_TIMEOUTS": ("a/b=900, c/d:1=60.5", ("a/b=900", "c/d:1=60.5")),
     "RECONCILE_GRACE": ("1", 1.0),
     "DOUBT_S": ("60", 60.0),

@@ -24,9 +24,9 @@ from mediagen.api.schemas import (
 from mediagen.api.times import parse_time
 from mediagen.api.wire import JSONBytes, read_json, read_model
 from mediagen.errors import InvalidRequest, NotFound
+from mediagen.jobs.listing import JobFilter
 from mediagen.jobs.lookup import JobView
 from mediagen.jobs.model import OWNER
-from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.service import Submission, Submitted
 from mediagen.jobs.states import JobStatus
 from mediagen.jobs.validation import check_text

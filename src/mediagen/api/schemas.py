@@ -165,6 +165,8 @@ class JobOut(BaseModel):
     provider: str = Field(examples=["mock"])
     parameters: dict[str, Any]
     metadata: dict[str, Any]
+    parameters_truncated: bool = Field(description="In lists: values over 4 KB are cut.")
+    metadata_truncated: bool
     priority: int
     webhook_url: str | None
     artifacts: list[ArtifactOut]

@@ -10,9 +10,9 @@ from typing import Any
 from mediagen.api.schemas import GenerateRequest
 from mediagen.api.wire import parse_json, read_model
 from mediagen.commands.connection import Installation, Json, NoDatabase, Purpose, Query
+from mediagen.jobs.listing import JobFilter
 from mediagen.jobs.lookup import JobView
 from mediagen.jobs.model import OWNER
-from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.service import Submission
 from mediagen.jobs.states import JobStatus
 from mediagen.jobs.view import detail_json, job_json

@@ -15,11 +15,21 @@ class Batcher(Generic[Item, Result]):
     """Collects items and runs them in batches, one batch at a time."""
 
     def __init__(
-        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]], most: int
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
+        most: int,
+        *,
+        size: Callable[[Item], int] = lambda _: 0,
+        most_bytes: int = 0,
     ) -> None:
-        """`run` gets 1 to `most` items and returns, in their order, results or what to raise."""
+        """`run` gets 1 to `most` items and returns, in their order, results or what to raise.
+
+        Together they have no more than `most_bytes`, by their `size`, unless one alone has more.
+        """
         self._run = run
         self._most = most
+        self._size = size
+        self._most_bytes = most_bytes
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._flushing: asyncio.Task[None] | None = None
 
@@ -33,13 +43,23 @@ class Batcher(Generic[Item, Result]):
 
     async def _flush(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            count = self._count()
+            batch, self._waiting = self._waiting[:count], self._waiting[count:]
             try:
                 results = await self._run([item for item, _ in batch])
             except Exception as error:  # noqa: BLE001  everyone who waits must learn of it
                 results = [error] * len(batch)
             for (_, future), result in zip(batch, results, strict=True):
                 _resolve(future, result)
+
+    def _count(self) -> int:
+        """Return how many of those that wait make the next batch."""
+        held = 0
+        for count, (item, _) in enumerate(self._waiting[: self._most]):
+            held += self._size(item)
+            if held > self._most_bytes and count > 0:
+                return count
+        return self._most
 
 
 def _resolve(future: "asyncio.Future[Result]", result: "Result | Exception") -> None:

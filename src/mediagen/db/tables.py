@@ -63,6 +63,7 @@ jobs = Table(
     Column("finished_at", BigInteger),
     Column("timeout_ms", BigInteger),
     Column("output", Text),
+    Column("listed", JSON(none_as_null=True)),  # what lists show of large parameters and metadata
     CheckConstraint(
         "state IN ('queued','submitting','reconciling','waiting','storing','succeeded','failed','canceled')",
         name="state_known",
@@ -272,6 +273,7 @@ idempotency_keys = Table(
     Column("job_id", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("owner", "key"),
+    Index("keys_by_expiry", "expires_at"),
 )
 
 webhook_outbox = Table(

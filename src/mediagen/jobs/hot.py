@@ -2,6 +2,7 @@
 
 The rows travel as one JSON array, so that the driver gives the interpreter back while the database works.
 Measured on SQLite in batches of 64: 11 us a row, against 17 with `executemany` and 60 through SQLAlchemy's.
+A large row travels alone, column by column: PostgreSQL would read the array once for every column.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +10,11 @@ from operator import attrgetter
 from typing import Any
 
 from pydantic_core import to_json
+from sqlalchemy import insert
 
 from mediagen.db import dialect
 from mediagen.db.engine import Connection
+from mediagen.db.prepared import Prepared
 from mediagen.db.tables import job_events, jobs
 from mediagen.jobs.model import EventType, Job
 
@@ -30,9 +33,12 @@ _VARYING = (
     "max_attempts",
     "expires_at",
     "timeout_ms",
+    "listed",
 )
 """Columns whose values differ between new jobs; all the others are the same in every row of a batch."""
 
+_LARGE_BYTES = 32 * 1024
+_INSERT = Prepared(insert(jobs))
 _SAME = tuple(column.name for column in jobs.c if column.name not in _VARYING)
 _varying = attrgetter(*_VARYING)
 _same = attrgetter(*_SAME)
@@ -40,11 +46,23 @@ _same = attrgetter(*_SAME)
 
 def insert_jobs(connection: Connection, new: Sequence[Job]) -> None:
     """Insert jobs that came into being at the same moment, and for each the event that it was created."""
-    packed = to_json([_varying(job) for job in new], fallback=dict).decode()
-    same: dict[str, Any] = dict(zip(_SAME, _same(new[0]), strict=True))
-    same["state"] = new[0].state.value
-    into_jobs, _ = _statements(connection)
-    dialect.execute(connection, into_jobs, {"rows": packed, **same})
+    rows = [(job, to_json(_varying(job), fallback=dict)) for job in new]
+    small = [packed for _, packed in rows if len(packed) < _LARGE_BYTES]
+    large = [job for job, packed in rows if len(packed) >= _LARGE_BYTES]
+    if small:
+        same: dict[str, Any] = dict(zip(_SAME, _same(new[0]), strict=True))
+        same["state"] = new[0].state.value
+        into_jobs, _ = _statements(connection)
+        packed = b"[%b]" % b",".join(small)
+        dialect.execute(connection, into_jobs, {"rows": packed.decode(), **same})
+    for job in large:
+        values = {column.name: getattr(job, column.name) for column in jobs.c}
+        given = {
+            "parameters": dict(job.parameters),
+            "metadata": dict(job.metadata),
+            "state": job.state.value,
+        }
+        _INSERT.insert(connection, [{**values, **given}])
     created = to_json(
         [[job.id] for job in new]
     ).decode()  # ids only: the server may log what stands at the end

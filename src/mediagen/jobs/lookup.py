@@ -1,16 +1,16 @@
 """SQL that reads a job with what belongs to it: its artifacts, what it waits for, all that happened to it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from mediagen.artifacts import repository as artifact_rows
 from mediagen.artifacts.model import Artifact
 from mediagen.db.engine import Connection
 from mediagen.errors import NotFound
-from mediagen.jobs import calls, events, outbox, pauses, repository, stats
+from mediagen.jobs import calls, events, listing, outbox, pauses, repository, stats
+from mediagen.jobs.listing import JobFilter
 from mediagen.jobs.model import CallRecord, Job, JobEvent
 from mediagen.jobs.pauses import Pause
-from mediagen.jobs.repository import JobFilter
 from mediagen.jobs.states import JobState
 
 UNKNOWN = "Job not found"
@@ -24,6 +24,7 @@ class JobView:
     job: Job
     artifacts: Sequence[Artifact]
     pause: Pause | None = None  # what it waits for, when it is queued
+    cut: Collection[str] = ()  # fields that are shown in part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,9 @@ def detail(connection: Connection, job_id: str) -> JobDetail:
 
 def page(connection: Connection, where: JobFilter, before: str | None, limit: int) -> list[JobView]:
     """Return up to `limit` jobs, newest first, with ids below `before`."""
-    return _with_all(connection, repository.page(connection, where, before=before, limit=limit))
+    found = listing.page(connection, where, before=before, limit=limit)
+    views_ = _with_all(connection, [job for job, _ in found])
+    return [replace(view_, cut=cut) if cut else view_ for view_, (_, cut) in zip(views_, found, strict=True)]
 
 
 def existing(connection: Connection, job_id: str) -> Job:

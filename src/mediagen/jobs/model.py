@@ -74,6 +74,7 @@ class Job:
     finished_at: int | None
     timeout_ms: int | None = None  # that one attempt may take, as asked for; None takes what the model needs
     output: str | None = None  # the provider's whole output as JSON, where it holds more than addresses
+    listed: Mapping[str, Any] | None = None  # what lists show of large fields (`brief`); None: nothing is cut
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

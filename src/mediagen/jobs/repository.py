@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from mediagen.db import dialect
 from mediagen.db.engine import Connection, now_ms
@@ -18,7 +18,7 @@ from mediagen.errors import LeaseLost
 from mediagen.jobs import due, events, gates, hot
 from mediagen.jobs.gates import GatePolicy
 from mediagen.jobs.model import EventType, Job, JobRequest, Lease
-from mediagen.jobs.states import STATES_OF, TERMINAL, JobState, JobStatus
+from mediagen.jobs.states import TERMINAL, JobState
 
 _SEIZE_MS = 60_000
 
@@ -33,18 +33,8 @@ class NewJob:
     request_hash: str  # empty without an idempotency key
     max_attempts: int
     expiry_ms: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobFilter:
-    """Which jobs to list; None means any."""
-
-    owner: str
-    status: JobStatus | None = None
-    model: str | None = None
-    text: str | None = None  # in the prompt, in any case
-    created_from: int | None = None
-    created_to: int | None = None
+    size_bytes: int = 0  # of what the client gave, about
+    listed: Mapping[str, Any] | None = None  # what lists show of it, where that is less
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +97,7 @@ def get(connection: Connection, job_id: str) -> Job | None:
 def get_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, Job]:
     """Return those of the jobs that exist, by id."""
     rows = _SOME.rows(connection, {"ids": job_ids})
-    return {row.id: _job(row) for row in rows}
+    return {row.id: job_of(row) for row in rows}
 
 
 _WISH = Prepared(select(jobs.c.cancel_requested_at).where(jobs.c.id == bindparam("job_id")))
@@ -116,29 +106,6 @@ _WISH = Prepared(select(jobs.c.cancel_requested_at).where(jobs.c.id == bindparam
 def cancel_wished(connection: Connection, job_id: str) -> bool:
     """Tell whether a client wants the job stopped, as of now; a worker's copy of the job may be older."""
     return any(wished_at is not None for wished_at in _WISH.scalars(connection, {"job_id": job_id}))
-
-
-def page(connection: Connection, where: JobFilter, *, before: str | None, limit: int) -> list[Job]:
-    """Return jobs, newest first, with ids below `before` (keyset: ids rise with time)."""
-    query = _filtered(where).order_by(jobs.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(jobs.c.id < before)
-    return [_job(row) for row in connection.execute(query)]
-
-
-def _filtered(where: JobFilter) -> Select[Any]:
-    query = select(jobs).where(jobs.c.owner == where.owner)
-    if where.status is not None:
-        query = query.where(jobs.c.state.in_([state.value for state in STATES_OF[where.status]]))
-    if where.model is not None:
-        query = query.where(jobs.c.model == where.model)
-    if where.text:
-        query = query.where(func.lower(jobs.c.prompt).contains(where.text.lower(), autoescape=True))
-    if where.created_from is not None:
-        query = query.where(jobs.c.created_at >= where.created_from)
-    if where.created_to is not None:
-        query = query.where(jobs.c.created_at < where.created_to)
-    return query
 
 
 # ---------------------------------------------------------------------------------------------- claim and lease
@@ -203,7 +170,7 @@ def _lease(connection: Connection, ids: Sequence[str], owner: str, lease_ms: int
     if not ids:
         return []
     values = {"ids": ids, "by": owner, "until": now_ms(connection) + lease_ms}
-    by_id = {row.id: _job(row) for row in _TAKE.rows(connection, values)}
+    by_id = {row.id: job_of(row) for row in _TAKE.rows(connection, values)}
     return [by_id[job_id] for job_id in ids]
 
 
@@ -361,6 +328,7 @@ def _created(new: NewJob, now: int) -> Job:
             "finished_at": None,
             "timeout_ms": request.timeout_ms,
             "output": None,
+            "listed": new.listed,
         }
     )
 
@@ -378,7 +346,8 @@ def _key_row_of(new: NewJob, now: int) -> dict[str, Any]:
 _COLUMNS = tuple(column.name for column in jobs.c)
 
 
-def _job(row: Iterable[Any]) -> Job:
+def job_of(row: Iterable[Any]) -> Job:
+    """Return the job of a row with all columns, in their order."""
     values = dict(zip(_COLUMNS, row, strict=True))
     values["state"] = JobState(values["state"])
     return Job.of(values)

@@ -12,11 +12,13 @@ from mediagen.db.batch import Batcher
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import Conflict, KeyReused, NotFound
 from mediagen.jobs import events, hour, lookup, repository, settling, stats, wishes
+from mediagen.jobs.brief import MOST_BYTES, brief, size_of
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.hour import Hour
+from mediagen.jobs.listing import JobFilter
 from mediagen.jobs.lookup import JobDetail, JobView
 from mediagen.jobs.model import OWNER, EventType, Job, JobEvent, JobRequest
-from mediagen.jobs.repository import JobFilter, NewJob, StoredKey
+from mediagen.jobs.repository import NewJob, StoredKey
 from mediagen.jobs.settling import Adoption
 from mediagen.jobs.states import TERMINAL, JobState
 from mediagen.jobs.stats import Stats
@@ -26,6 +28,7 @@ from mediagen.settings import Settings
 from mediagen.storages.base import Storage
 
 _BATCH = 256  # submits, or looks, that share one statement at most
+_BATCH_BYTES = 4 * 1024**2  # of submits that share one transaction
 # Checked for every dialect, also for one that reads its requests in a way of its own.
 _ASKED = ("prompt", "model", "parameters", "metadata", "webhook_url", "idempotency_key")
 
@@ -75,7 +78,9 @@ class JobService:
         self._settings = settings
         self._storage = storage
         self._inputs = InputChecker()
-        self._accepts = Batcher[NewJob, Submitted](self._accept, _BATCH)
+        self._accepts = Batcher[NewJob, Submitted](
+            self._accept, _BATCH, size=lambda new: new.size_bytes, most_bytes=_BATCH_BYTES
+        )
         self._looks = Batcher[str, JobView](self._look, _BATCH)
 
     # ------------------------------------------------------------------------------------------ submit
@@ -114,6 +119,8 @@ class JobService:
         )
 
     def _new_job(self, request: JobRequest) -> NewJob:
+        fields = {"parameters": request.parameters, "metadata": request.metadata}
+        size_bytes = sum(map(size_of, fields.values()))
         return NewJob(
             id=self._clock.new_id(),
             secret=self._clock.new_secret(),
@@ -121,6 +128,8 @@ class JobService:
             request_hash=_hash(request) if request.idempotency_key is not None else "",
             max_attempts=self._settings.max_retries + 1,
             expiry_ms=int(self._settings.job_expiry * 1000),
+            size_bytes=len(request.prompt) + size_bytes,
+            listed=brief(fields) if size_bytes > MOST_BYTES else None,
         )
 
     async def _accept(self, new_jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:

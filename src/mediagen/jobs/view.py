@@ -53,6 +53,8 @@ def job_json(view: JobView, links: Links) -> dict[str, Any]:
         "provider": job.provider,
         "parameters": job.parameters,
         "metadata": job.metadata,
+        "parameters_truncated": "parameters" in view.cut,
+        "metadata_truncated": "metadata" in view.cut,
         "priority": job.priority,
         "webhook_url": job.webhook_url,
         "artifacts": files,

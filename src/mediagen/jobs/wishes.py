@@ -8,7 +8,6 @@ from mediagen.db.engine import Connection, now_ms
 from mediagen.db.prepared import Prepared
 from mediagen.db.tables import (
     artifacts,
-    idempotency_keys,
     job_events,
     jobs,
     provider_calls,
@@ -166,11 +165,3 @@ def expire(connection: Connection, limit: int = 100, *, but: Collection[str] = (
             note="",
         )
     return len(leases)
-
-
-def forget_keys(connection: Connection) -> None:
-    """Remove idempotency keys that have expired and whose job is not at work any more."""
-    at_work = select(jobs.c.id).where(jobs.c.id == idempotency_keys.c.job_id, jobs.c.finished_at.is_(None))
-    connection.execute(
-        delete(idempotency_keys).where(idempotency_keys.c.expires_at <= now_ms(connection), ~at_work.exists())
-    )

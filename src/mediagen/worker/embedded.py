@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from mediagen.jobs.pruning import Pruner
 from mediagen.jobs.retry import Backoff
 from mediagen.runtime import Runtime
 from mediagen.settings import Settings
@@ -95,4 +96,5 @@ def build_maintenance(runtime: Runtime, worker: Worker) -> Maintenance:
         secret=runtime.secrets.webhook,
         allow_private=runtime.settings.webhook_allow_private,
     )
-    return Maintenance(runtime.db, runtime.artifacts, webhooks, worker)
+    pruner = Pruner(keep_ms=int(runtime.settings.event_retention * 1000))
+    return Maintenance(runtime.db, runtime.artifacts, webhooks, worker, pruner)

@@ -10,6 +10,7 @@ from mediagen.artifacts.service import ArtifactService
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import MediagenError
 from mediagen.jobs import leases, pauses, stats, wishes
+from mediagen.jobs.pruning import Pruner
 from mediagen.worker import ledger
 from mediagen.worker.loop import Worker
 from mediagen.worker.webhooks import WebhookSender
@@ -22,6 +23,7 @@ _SETTLE_S = 1.0
 _HOUSEKEEPING_S = 30.0
 _LOOK_S = 5.0  # for thumbnails and webhooks that another process left
 _BURST_S = 0.05  # so many commits are one look
+_BREATH_S = 0.05  # between steps of a chore that may have many
 _REST_S = 1.0  # after a failure, however many commits there are: the next try would fail, too
 
 Chore = Callable[[], Awaitable[object]]
@@ -31,12 +33,18 @@ class Maintenance:
     """Runs the chores of one worker until it is stopped."""
 
     def __init__(
-        self, db: Database, artifacts: ArtifactService, webhooks: WebhookSender, worker: Worker
+        self,
+        db: Database,
+        artifacts: ArtifactService,
+        webhooks: WebhookSender,
+        worker: Worker,
+        pruner: Pruner,
     ) -> None:
         self._db = db
         self._artifacts = artifacts
         self._webhooks = webhooks
         self._worker = worker
+        self._pruner = pruner
         self._committed = {"thumbnails": asyncio.Event(), "webhooks": asyncio.Event()}
         for bell in self._committed.values():
             db.on_commit(bell.set)
@@ -108,11 +116,14 @@ class Maintenance:
         await self._db.transact(lambda c: _expire(c, unrecovered))
         while await self._artifacts.remove_trash():
             pass
+        more = True
+        while more:
+            more = await self._db.transact(self._pruner.step)
+            await asyncio.sleep(_BREATH_S)
 
 
 def _expire(connection: Connection, unrecovered: Collection[str]) -> None:
     wishes.expire(connection, but=unrecovered)
-    wishes.forget_keys(connection)
     pauses.forget(connection)
 
 

@@ -22,6 +22,8 @@ export const jobOf = (part: Partial<Job> = {}): Job => ({
   provider: "mock",
   parameters: {},
   metadata: {},
+  parameters_truncated: false,
+  metadata_truncated: false,
   priority: 0,
   webhook_url: null,
   artifacts: [],

@@ -31,11 +31,15 @@ export function useJobActions() {
 const AGAIN = ["prompt", "model", "parameters"] as const;
 
 /** The address of the composer, filled with this request: to edit it and run it again, or to share it. */
-export function composeLink(request: Partial<Pick<Job, (typeof AGAIN)[number]>>): string {
+export function composeLink(
+  request: Partial<Pick<Job, (typeof AGAIN)[number] | "parameters_truncated">>,
+): string {
   const query = new URLSearchParams();
   if (request.prompt) query.set("prompt", request.prompt);
   if (request.model) query.set("model", request.model);
-  const parameters = Object.entries(request.parameters ?? {});
+  const isCut = (value: unknown) =>
+    request.parameters_truncated && typeof value === "string" && value.endsWith("…");
+  const parameters = Object.entries(request.parameters ?? {}).filter(([, value]) => !isCut(value));
   if (parameters.length > 0) query.set("parameters", JSON.stringify(Object.fromEntries(parameters)));
   return `/?${query}`;
 }

@@ -92,6 +92,8 @@ export function draftJob({ key, request, at, waiting }: Draft): Job {
     provider: "",
     parameters: (request.parameters ?? {}) as Job["parameters"],
     metadata: {},
+    parameters_truncated: false,
+    metadata_truncated: false,
     priority: 0,
     webhook_url: null,
     artifacts: [],

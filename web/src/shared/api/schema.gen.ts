@@ -617,6 +617,13 @@ export interface components {
             metadata: {
                 [key: string]: unknown;
             };
+            /**
+             * Parameters Truncated
+             * @description In lists: values over 4 KB are cut.
+             */
+            parameters_truncated: boolean;
+            /** Metadata Truncated */
+            metadata_truncated: boolean;
             /** Priority */
             priority: number;
             /** Webhook Url */
@@ -761,6 +768,13 @@ export interface components {
             metadata: {
                 [key: string]: unknown;
             };
+            /**
+             * Parameters Truncated
+             * @description In lists: values over 4 KB are cut.
+             */
+            parameters_truncated: boolean;
+            /** Metadata Truncated */
+            metadata_truncated: boolean;
             /** Priority */
             priority: number;
             /** Webhook Url */
