@@ -89,7 +89,9 @@ def migrated() -> Iterator[Schema]:
 def test_the_migrated_table_is_the_one_that_the_code_knows(
     created: Schema, migrated: Schema, table: str
 ) -> None:
-    assert migrated[table] == created[table]
+    made = {**migrated[table], "indexes": dict(migrated[table]["indexes"])}
+    made["indexes"].pop("job_texts_words", None)  # of an extension, where it can be made
+    assert made == created[table]
 
 
 def test_the_migrated_database_has_no_table_that_the_code_does_not_know(migrated: Schema) -> None:

@@ -113,7 +113,11 @@ async def jobs(
     status: Annotated[StatusFilter | None, Query(description="Only jobs with this status.")] = None,
     model: Annotated[str | None, Query(max_length=200, description="Only jobs of this model.")] = None,
     q: Annotated[
-        str | None, Query(max_length=500, description="Only jobs with this text in the prompt.")
+        str | None,
+        Query(
+            max_length=500,
+            description="Words that a job has all of: in its prompt, model, id or error code, in any case.",
+        ),
     ] = None,
     created_after: Annotated[str | None, Query(max_length=40, description="RFC 3339; not older.")] = None,
     created_before: Annotated[str | None, Query(max_length=40, description="RFC 3339; older.")] = None,

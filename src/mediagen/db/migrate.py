@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError
 from mediagen.db.engine import sqlite_engine
 from mediagen.errors import SettingsError
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision; a test compares it with the migrations."""
 
 _OLDEST_POSTGRES = (15,)

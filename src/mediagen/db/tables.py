@@ -232,6 +232,17 @@ job_events = Table(
     sqlite_autoincrement=True,  # ids are never used again, so that a reader's last id stays true
 )
 
+# What a job is found by. The index of it, `job_words` on SQLite, stands in the migration.
+job_texts = Table(
+    "job_texts",
+    metadata,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("job_id", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("job_id", name="one_text_a_job"),
+    sqlite_autoincrement=True,
+)
+
 artifacts = Table(
     "artifacts",
     metadata,

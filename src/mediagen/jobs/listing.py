@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Text, case, cast, func, null, select
+from sqlalchemy import Column, ColumnElement, Text, case, cast, func, null, select
 
 from mediagen.db.engine import Connection
 from mediagen.db.tables import jobs
-from mediagen.jobs import brief
+from mediagen.jobs import brief, search
 from mediagen.jobs.model import Job
 from mediagen.jobs.repository import job_of
 from mediagen.jobs.states import STATES_OF, JobStatus
+
+_UNSEEN = 500  # jobs that the index has not seen and that are looked through all the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class JobFilter:
     owner: str
     status: JobStatus | None = None
     model: str | None = None
-    text: str | None = None  # in the prompt, in any case
+    text: str | None = None  # words that it has all of: in its prompt, model, id or error code, in any case
     created_from: int | None = None
     created_to: int | None = None
 
@@ -33,10 +35,36 @@ def page(
 
     Their large values are cut: with each job come the names of the fields that are shown in part.
     """
-    query = _filtered(where).order_by(jobs.c.id.desc()).limit(limit)
+    words = search.words_of(where.text or "")
+    if words:
+        return _search(connection, where, words, before, limit)
+    query = select(*_LISTED).where(*_conditions(where)).order_by(jobs.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(jobs.c.id < before)
     return [_listed(job_of(row)) for row in connection.execute(query)]
+
+
+def _search(
+    connection: Connection, where: JobFilter, words: Sequence[str], before: str | None, limit: int
+) -> list[tuple[Job, Sequence[str]]]:
+    """Return jobs that have all words: of those that the index has not seen yet, then of the others."""
+    new = search.unseen(connection, _UNSEEN)
+    found = [each for each in _these(connection, new, where) if search.matches(each[0], words)]
+    found = [each for each in found if before is None or each[0].id < before][:limit]
+    if len(found) < limit:
+        query = search.having(connection, words, before).where(*_conditions(where))
+        ids = connection.execute(query.limit(limit - len(found))).scalars().all()
+        found += _these(connection, ids, where)
+    return found
+
+
+def _these(connection: Connection, ids: Sequence[str], where: JobFilter) -> list[tuple[Job, Sequence[str]]]:
+    """Return those of the jobs that pass the filter, in this order."""
+    if not ids:
+        return []
+    query = select(*_LISTED).where(jobs.c.id.in_(ids), *_conditions(where))
+    rows = {row.id: row for row in connection.execute(query)}
+    return [_listed(job_of(rows[job_id])) for job_id in ids if job_id in rows]
 
 
 def _listed(job: Job) -> tuple[Job, Sequence[str]]:
@@ -59,16 +87,15 @@ _LISTED = [_small(column) if column.name in brief.FIELDS else column for column 
 _LISTED[_LISTED.index(jobs.c.output)] = null().label("output")
 
 
-def _filtered(where: JobFilter) -> Select[Any]:
-    query = select(*_LISTED).where(jobs.c.owner == where.owner)
+def _conditions(where: JobFilter) -> list[ColumnElement[bool]]:
+    """Return what the filter asks of a job, but for its words."""
+    conditions = [jobs.c.owner == where.owner]
     if where.status is not None:
-        query = query.where(jobs.c.state.in_([state.value for state in STATES_OF[where.status]]))
+        conditions.append(jobs.c.state.in_([state.value for state in STATES_OF[where.status]]))
     if where.model is not None:
-        query = query.where(jobs.c.model == where.model)
-    if where.text:
-        query = query.where(func.lower(jobs.c.prompt).contains(where.text.lower(), autoescape=True))
+        conditions.append(jobs.c.model == where.model)
     if where.created_from is not None:
-        query = query.where(jobs.c.created_at >= where.created_from)
+        conditions.append(jobs.c.created_at >= where.created_from)
     if where.created_to is not None:
-        query = query.where(jobs.c.created_at < where.created_to)
-    return query
+        conditions.append(jobs.c.created_at < where.created_to)
+    return conditions

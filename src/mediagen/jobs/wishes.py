@@ -9,6 +9,7 @@ from mediagen.db.prepared import Prepared
 from mediagen.db.tables import (
     artifacts,
     job_events,
+    job_texts,
     jobs,
     provider_calls,
     trash,
@@ -127,7 +128,7 @@ def delete_finished(connection: Connection, job_id: str) -> bool:
     keys = list(connection.execute(select(artifacts.c.key).where(artifacts.c.job_id == job_id)).scalars())
     if keys:
         connection.execute(insert(trash), [{"key": key, "created_at": now} for key in keys])
-    for table in (artifacts, job_events, webhook_outbox):
+    for table in (artifacts, job_events, webhook_outbox, job_texts):
         connection.execute(delete(table).where(table.c.job_id == job_id))
     connection.execute(delete(jobs).where(jobs.c.id == job_id))
     events.append(connection, job_id, EventType.DELETED, {})

@@ -9,7 +9,7 @@ import structlog
 from mediagen.artifacts.service import ArtifactService
 from mediagen.db.engine import Connection, Database
 from mediagen.errors import MediagenError
-from mediagen.jobs import leases, pauses, stats, wishes
+from mediagen.jobs import leases, pauses, search, stats, wishes
 from mediagen.jobs.pruning import Pruner
 from mediagen.worker import ledger
 from mediagen.worker.loop import Worker
@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 _BEAT_S = 5.0
 _RESCUE_S = 1.0
 _SETTLE_S = 1.0
+_INDEX_S = 1.0  # what is newer is looked through by hand
 _HOUSEKEEPING_S = 30.0
 _LOOK_S = 5.0  # for thumbnails and webhooks that another process left
 _BURST_S = 0.05  # so many commits are one look
@@ -58,6 +59,7 @@ class Maintenance:
             self._every(_RESCUE_S, self.rescue),
             self._every(_SETTLE_S, self._end_canceled),
             self._every(_SETTLE_S, self._settle),
+            self._every(_INDEX_S, self._index),
             self._every(_HOUSEKEEPING_S, self._clean),
         )
         tasks = [asyncio.create_task(chore) for chore in chores]
@@ -110,6 +112,14 @@ class Maintenance:
     async def _settle(self) -> None:
         while await ledger.settle_due(self._worker.ports):
             pass
+
+    async def _index(self) -> None:
+        if await self._db.read(search.is_current):
+            return
+        more = True
+        while more:
+            more = await self._db.transact(search.index_step)
+            await asyncio.sleep(_BREATH_S)
 
     async def _clean(self) -> None:
         unrecovered = self._worker.unrecovered

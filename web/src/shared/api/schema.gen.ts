@@ -1540,7 +1540,7 @@ export interface operations {
                 status?: ("pending" | "processing" | "completed" | "failed" | "canceled" | "queued" | "cancelled" | "succeeded" | "running") | null;
                 /** @description Only jobs of this model. */
                 model?: string | null;
-                /** @description Only jobs with this text in the prompt. */
+                /** @description Words that a job has all of: in its prompt, model, id or error code, in any case. */
                 q?: string | null;
                 /** @description RFC 3339; not older. */
                 created_after?: string | null;

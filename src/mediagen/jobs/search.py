@@ -1,0 +1,154 @@
+"""Search: which words a job has, and SQL that keeps an index of them and asks it.
+
+The index follows the log of events: a worker's chore reads on from the last event that it saw, so that neither an
+accept nor the end of a job waits for it, and jobs of before there was an index come in by themselves. What it has
+not seen yet is looked through by hand.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal_column,
+    select,
+    table,
+    update,
+)
+
+from mediagen.db import dialect
+from mediagen.db.engine import Connection
+from mediagen.db.tables import job_events, job_texts, jobs
+from mediagen.jobs import traits
+from mediagen.jobs.model import EventType, Job
+
+STEP = 200
+"""Events that one step of the index reads."""
+
+_WORDS = 20  # of a query that count
+_GRAM = 3  # characters that the index is made of; shorter words are looked for in the rows themselves
+_EVERY, _AFTER = "", "search_after"  # the trait of this installation that holds the last event seen
+_INDEXED = (EventType.CREATED.value, EventType.FAILED.value)
+
+_job_words = table("job_words", column("rowid"))
+
+
+def normalized(text: str) -> str:
+    """Return the text as it is compared: without case, and one form of characters that look alike (NFKC)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def words_of(query: str) -> Sequence[str]:
+    """Return the words that a job must have all of."""
+    return normalized(query).split()[:_WORDS]
+
+
+def text_of(job: Any) -> str:
+    """Return what words are looked for in; takes anything with the columns of a job."""
+    return normalized("\n".join((job.prompt, job.model, job.id, job.error_code or "")))
+
+
+def matches(job: Job, words: Sequence[str]) -> bool:
+    """Tell whether the job has all words."""
+    text = text_of(job)
+    return all(word in text for word in words)
+
+
+# ---------------------------------------------------------------------------------------------- keep the index
+
+
+def index_step(connection: Connection) -> bool:
+    """Read the next events and write the words of their jobs; tell whether there may be more."""
+    dialect.in_turn(connection, ["search"])
+    newest = select(func.coalesce(func.max(job_events.c.id), 0))
+    last = int(connection.execute(newest).scalar_one())
+    after = indexed_until(connection)
+    query = (
+        select(job_events.c.id, job_events.c.job_id)
+        .where(job_events.c.id > after, job_events.c.type.in_(_INDEXED))
+        .order_by(job_events.c.id)
+        .limit(STEP)
+    )
+    found = connection.execute(query).all()
+    more = len(found) == STEP
+    until = found[-1].id if more else last
+    if found:
+        _write(connection, list(dict.fromkeys(row.job_id for row in found)))
+    if until > after:
+        traits.learn(connection, _EVERY, _AFTER, str(until))
+    return more
+
+
+def is_current(connection: Connection) -> bool:
+    """Tell whether nothing has happened since the index was written."""
+    newest = select(func.coalesce(func.max(job_events.c.id), 0))
+    return int(connection.execute(newest).scalar_one()) <= indexed_until(connection)
+
+
+def _write(connection: Connection, job_ids: Sequence[str]) -> None:
+    columns = (jobs.c.id, jobs.c.prompt, jobs.c.model, jobs.c.error_code)
+    texts = {
+        row.id: text_of(row) for row in connection.execute(select(*columns).where(jobs.c.id.in_(job_ids)))
+    }
+    is_known = select(job_texts.c.job_id).where(job_texts.c.job_id.in_(job_ids))
+    known = set(connection.execute(is_known).scalars())
+    rows = [{"of": job_id, "now": texts[job_id]} for job_id in job_ids if job_id in texts]
+    changed = [row for row in rows if row["of"] in known]
+    new = [{"job_id": row["of"], "text": row["now"]} for row in rows if row["of"] not in known]
+    if changed:
+        connection.execute(
+            update(job_texts)
+            .where(job_texts.c.job_id == bindparam("of"), job_texts.c.text != bindparam("now"))
+            .values(text=bindparam("now")),
+            changed,
+        )
+    if new:
+        connection.execute(insert(job_texts), new)
+
+
+def indexed_until(connection: Connection) -> int:
+    """Return the id of the last event that the index has seen."""
+    return int(traits.value_of(connection, _EVERY, _AFTER) or 0)
+
+
+# ---------------------------------------------------------------------------------------------- ask it
+
+
+def having(connection: Connection, words: Sequence[str], before: str | None) -> Select[Any]:
+    """Return the query for ids of indexed jobs with all words, newest first; it can be narrowed by columns of jobs."""
+    place: ColumnElement[Any] = job_texts.c.id
+    source: Any = job_texts.join(jobs, jobs.c.id == job_texts.c.job_id)
+    indexed = [word for word in words if len(word) >= _GRAM]
+    conditions: list[ColumnElement[bool]] = []
+    if dialect.is_postgres(connection) or not indexed:
+        conditions += [job_texts.c.text.contains(word, autoescape=True) for word in words]
+    else:
+        place = _job_words.c.rowid
+        source = _job_words.join(source, job_texts.c.id == place)
+        match = " ".join('"' + word.replace('"', '""') + '"' for word in indexed)
+        conditions.append(literal_column("job_words").op("MATCH")(match))
+        conditions += [
+            job_texts.c.text.contains(word, autoescape=True) for word in words if word not in indexed
+        ]
+    query = select(jobs.c.id).select_from(source).where(*conditions).order_by(place.desc())
+    if before is not None:
+        there = select(job_texts.c.id).where(job_texts.c.job_id == before).scalar_subquery()
+        query = query.where(jobs.c.id < before, place < func.coalesce(there, 2**62))
+    return query
+
+
+def unseen(connection: Connection, limit: int) -> Sequence[str]:
+    """Return the ids of the newest jobs that the index has not seen, newest first."""
+    query = (
+        select(job_events.c.job_id)
+        .where(job_events.c.id > indexed_until(connection), job_events.c.type == EventType.CREATED.value)
+        .order_by(job_events.c.id.desc())
+        .limit(limit)
+    )
+    return connection.execute(query).scalars().all()
