@@ -11,6 +11,7 @@ import mediagen
 from mediagen.api import files, hooks, native, ops, problems, stream, webapp
 from mediagen.api.guard import Guard
 from mediagen.api.hot import HotRoutes
+from mediagen.api.turns import Turns
 from mediagen.errors import NotFound
 from mediagen.runtime import Runtime
 
@@ -29,6 +30,7 @@ def build_app(runtime: Runtime) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # asked for at every request
     )
     app.state.runtime = runtime
+    app.state.searches = Turns()
     problems.install(app)
     for router in (native.router, stream.router, files.router, ops.router):
         app.include_router(router, prefix=prefix)

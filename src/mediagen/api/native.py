@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -134,7 +135,9 @@ async def jobs(
         created_from=parse_time("created_after", created_after),
         created_to=parse_time("created_before", created_before),
     )
-    found = await runtime.jobs.page(where, before=_before(cursor), limit=limit + 1)
+    client = request.client.host if request.client else ""
+    async with request.app.state.searches.of(client) if q else nullcontext():
+        found = await runtime.jobs.page(where, before=_before(cursor), limit=limit + 1)
     page, more = found[:limit], len(found) > limit
     next_cursor = _cursor(page[-1]) if more else None
     headers = (

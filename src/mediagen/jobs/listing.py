@@ -48,12 +48,13 @@ def _search(
     connection: Connection, where: JobFilter, words: Sequence[str], before: str | None, limit: int
 ) -> list[tuple[Job, Sequence[str]]]:
     """Return jobs that have all words: of those that the index has not seen yet, then of the others."""
-    new = search.unseen(connection, _UNSEEN)
-    found = [each for each in _these(connection, new, where) if search.matches(each[0], words)]
-    found = [each for each in found if before is None or each[0].id < before][:limit]
+    new = [
+        job_id for job_id in search.unseen(connection, words, _UNSEEN) if before is None or job_id < before
+    ]
+    found = _these(connection, new, where)[:limit]
     if len(found) < limit:
-        query = search.having(connection, words, before).where(*_conditions(where))
-        ids = connection.execute(query.limit(limit - len(found))).scalars().all()
+        missing = limit - len(found)
+        ids = search.indexed(connection, words, _conditions(where), before=before, limit=missing)
         found += _these(connection, ids, where)
     return found
 

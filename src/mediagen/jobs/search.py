@@ -26,13 +26,14 @@ from mediagen.db import dialect
 from mediagen.db.engine import Connection
 from mediagen.db.tables import job_events, job_texts, jobs
 from mediagen.jobs import traits
-from mediagen.jobs.model import EventType, Job
+from mediagen.jobs.model import EventType
 
 STEP = 200
 """Events that one step of the index reads."""
 
 _WORDS = 20  # of a query that count
 _GRAM = 3  # characters that the index is made of; shorter words are looked for in the rows themselves
+_NEWEST = 2_000  # texts that are looked through before PostgreSQL's index is asked
 _EVERY, _AFTER = "", "search_after"  # the trait of this installation that holds the last event seen
 _INDEXED = (EventType.CREATED.value, EventType.FAILED.value)
 
@@ -52,12 +53,6 @@ def words_of(query: str) -> Sequence[str]:
 def text_of(job: Any) -> str:
     """Return what words are looked for in; takes anything with the columns of a job."""
     return normalized("\n".join((job.prompt, job.model, job.id, job.error_code or "")))
-
-
-def matches(job: Job, words: Sequence[str]) -> bool:
-    """Tell whether the job has all words."""
-    text = text_of(job)
-    return all(word in text for word in words)
 
 
 # ---------------------------------------------------------------------------------------------- keep the index
@@ -120,35 +115,77 @@ def indexed_until(connection: Connection) -> int:
 # ---------------------------------------------------------------------------------------------- ask it
 
 
-def having(connection: Connection, words: Sequence[str], before: str | None) -> Select[Any]:
-    """Return the query for ids of indexed jobs with all words, newest first; it can be narrowed by columns of jobs."""
-    place: ColumnElement[Any] = job_texts.c.id
-    source: Any = job_texts.join(jobs, jobs.c.id == job_texts.c.job_id)
-    indexed = [word for word in words if len(word) >= _GRAM]
-    conditions: list[ColumnElement[bool]] = []
-    if dialect.is_postgres(connection) or not indexed:
-        conditions += [job_texts.c.text.contains(word, autoescape=True) for word in words]
-    else:
-        place = _job_words.c.rowid
-        source = _job_words.join(source, job_texts.c.id == place)
-        match = " ".join('"' + word.replace('"', '""') + '"' for word in indexed)
-        conditions.append(literal_column("job_words").op("MATCH")(match))
-        conditions += [
-            job_texts.c.text.contains(word, autoescape=True) for word in words if word not in indexed
-        ]
-    query = select(jobs.c.id).select_from(source).where(*conditions).order_by(place.desc())
+def indexed(
+    connection: Connection,
+    words: Sequence[str],
+    conditions: Sequence[ColumnElement[bool]],
+    *,
+    before: str | None,
+    limit: int,
+) -> Sequence[str]:
+    """Return the ids of indexed jobs with all words that fit conditions on `jobs`, newest first."""
+    older: list[ColumnElement[bool]] = []
     if before is not None:
         there = select(job_texts.c.id).where(job_texts.c.job_id == before).scalar_subquery()
-        query = query.where(jobs.c.id < before, place < func.coalesce(there, 2**62))
-    return query
+        older = [job_texts.c.job_id < before, job_texts.c.id < func.coalesce(there, 2**62)]
+    fits = [*older, select(jobs.c.id).where(jobs.c.id == job_texts.c.job_id, *conditions).exists()]
+    if not dialect.is_postgres(connection):
+        return connection.execute(_by_words(words, fits).limit(limit)).scalars().all()
+    # The planner can't know how many have a word. Words of many are soon found among the newest.
+    among_newest = _among_newest(words, older, conditions)
+    found = connection.execute(among_newest.limit(limit)).scalars().all()
+    if len(found) < limit:
+        found = connection.execute(_by_trigrams(words, fits).limit(limit)).scalars().all()
+    return found
 
 
-def unseen(connection: Connection, limit: int) -> Sequence[str]:
-    """Return the ids of the newest jobs that the index has not seen, newest first."""
-    query = (
-        select(job_events.c.job_id)
+def _by_words(words: Sequence[str], fits: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Return the query that SQLite's index answers in the order of its rows."""
+    grams = [word for word in words if len(word) >= _GRAM]
+    if not grams:
+        return _newest(job_texts, job_texts.c.id).where(*_contain(words), *fits)
+    match = " ".join('"' + word.replace('"', '""') + '"' for word in grams)
+    by_hand = _contain([word for word in words if word not in grams])
+    source = _job_words.join(job_texts, job_texts.c.id == _job_words.c.rowid)
+    is_match = literal_column("job_words").op("MATCH")(match)
+    return _newest(source, _job_words.c.rowid).where(is_match, *by_hand, *fits)
+
+
+def _among_newest(
+    words: Sequence[str], older: Sequence[ColumnElement[bool]], conditions: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
+    newest = select(job_texts).where(*older).order_by(job_texts.c.id.desc()).limit(_NEWEST).subquery()
+    contain = [newest.c.text.contains(word, autoescape=True) for word in words]
+    fits = select(jobs.c.id).where(jobs.c.id == newest.c.job_id, *conditions).exists()
+    return select(newest.c.job_id).where(*contain, fits).order_by(newest.c.id.desc())
+
+
+def _by_trigrams(words: Sequence[str], fits: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    having = select(job_texts.c.id).where(*_contain(words)).cte("having").prefix_with("MATERIALIZED")
+    return _newest(job_texts, job_texts.c.id).where(job_texts.c.id.in_(select(having.c.id)), *fits)
+
+
+def _newest(source: Any, place: ColumnElement[Any]) -> Select[Any]:
+    return select(job_texts.c.job_id).select_from(source).order_by(place.desc())
+
+
+def _contain(words: Sequence[str]) -> list[ColumnElement[bool]]:
+    return [job_texts.c.text.contains(word, autoescape=True) for word in words]
+
+
+def unseen(connection: Connection, words: Sequence[str], limit: int) -> Sequence[str]:
+    """Return which of the newest jobs that the index has not seen have all words, newest first."""
+    newest = (
+        select(job_events.c.id, job_events.c.job_id)
         .where(job_events.c.id > indexed_until(connection), job_events.c.type == EventType.CREATED.value)
         .order_by(job_events.c.id.desc())
         .limit(limit)
+        .subquery()
     )
-    return connection.execute(query).scalars().all()
+    query = (
+        select(jobs.c.id, jobs.c.prompt, jobs.c.model, jobs.c.error_code)
+        .join(newest, newest.c.job_id == jobs.c.id)
+        .order_by(newest.c.id.desc())
+    )
+    texts = [(row.id, text_of(row)) for row in connection.execute(query)]
+    return [job_id for job_id, text in texts if all(word in text for word in words)]

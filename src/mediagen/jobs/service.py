@@ -23,6 +23,7 @@ from mediagen.jobs.settling import Adoption
 from mediagen.jobs.states import TERMINAL, JobState
 from mediagen.jobs.stats import Stats
 from mediagen.jobs.validation import InputChecker, check_storable, check_webhook
+from mediagen.kept import Kept
 from mediagen.providers import Registry
 from mediagen.settings import Settings
 from mediagen.storages.base import Storage
@@ -81,6 +82,9 @@ class JobService:
         self._accepts = Batcher[NewJob, Submitted](
             self._accept, _BATCH, size=lambda new: new.size_bytes, most_bytes=_BATCH_BYTES
         )
+        names = [provider.name for provider in providers]
+        self._stats = Kept(lambda: db.read(lambda c: stats.collect(c, OWNER)), clock)
+        self._hour = Kept(lambda: db.read(lambda c: hour.collect(c, OWNER, names)), clock)
         self._looks = Batcher[str, JobView](self._look, _BATCH)
 
     # ------------------------------------------------------------------------------------------ submit
@@ -155,14 +159,13 @@ class JobService:
 
         return await self._db.read(lambda connection: lookup.page(connection, where, before, limit))
 
-    async def stats(self, owner: str = OWNER) -> Stats:
-        """Return the numbers of this moment."""
-        return await self._db.read(lambda connection: stats.collect(connection, owner))
+    async def stats(self) -> Stats:
+        """Return the numbers of this moment; where counting takes long, of one not long ago."""
+        return await self._stats.get()
 
-    async def hour(self, owner: str = OWNER) -> Hour:
-        """Return what the last hour brought, minute by minute."""
-        names = [provider.name for provider in self._providers]
-        return await self._db.read(lambda connection: hour.collect(connection, owner, names))
+    async def hour(self) -> Hour:
+        """Return what the last hour brought, minute by minute; as old as `stats` may be."""
+        return await self._hour.get()
 
     async def typical_ms(self, owner: str = OWNER) -> Mapping[str, int]:
         """Return by model how long its last jobs took, from the first call to the end."""

@@ -62,7 +62,7 @@ def build_worker(runtime: Runtime) -> Worker:
     """Return a worker over the runtime's parts, woken by the broker."""
     settings = runtime.settings
     ports = Ports(
-        db=runtime.db,
+        db=runtime.db.apart(),
         clock=runtime.clock,
         providers=runtime.providers,
         keeper=runtime.artifacts,
