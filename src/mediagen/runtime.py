@@ -23,6 +23,7 @@ from mediagen.brokers.inprocess import InProcessBroker
 from mediagen.clock import Clock, SystemClock
 from mediagen.db.engine import Database, SQLiteDatabase
 from mediagen.db.migrate import migrate_postgres, migrate_sqlite
+from mediagen.db.reserve import keep_reserve
 from mediagen.errors import SettingsError, Unavailable
 from mediagen.jobs.feed import Feed
 from mediagen.jobs.gates import GatePolicy
@@ -265,6 +266,8 @@ async def migrate_when_there(settings: Settings, clock: Clock | None = None) -> 
 
 
 async def _open_database(settings: Settings, clock: Clock) -> Database:
+    if not is_postgres(settings):
+        await asyncio.to_thread(keep_reserve, sqlite_path(settings).parent)
     await migrate_when_there(settings, clock)
     db = build_database(settings, clock)
     await db.start()

@@ -122,8 +122,15 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def refuse_open_door(settings: Settings) -> None:
-    """Raise `SettingsError` when anybody on the network could spend the owner's money."""
-    if settings.allow_unauthenticated or _is_loopback(settings.host):
+    """Raise `SettingsError` when anybody on the network could spend the owner's money; warn where that is allowed."""
+    if _is_loopback(settings.host):
+        return
+    if settings.allow_unauthenticated:
+        log.warning(
+            "server.open_to_the_network",
+            say=f"HOST={settings.host!r} can be reached from other machines, and ALLOW_UNAUTHENTICATED is set: "
+            "anybody there can spend your money.",
+        )
         return
     raise SettingsError(
         f"HOST={settings.host!r} can be reached from other machines, and there is no access control: anybody "

@@ -42,11 +42,18 @@ LastEventId = Annotated[
 async def job_events(request: Request, job_id: str, last_event_id: LastEventId = None) -> Response:
     """Stream the job's events from its first on, or after Last-Event-ID; ends with the job.
 
+    A `reset` comes first where Last-Event-ID is newer than all events: the database was put back.
+
     204 when the job has ended and all its events are read: it tells an EventSource to stop.
     """
     runtime = runtime_of(request)
     detail = await runtime.jobs.detail(_job_id(job_id))
     after = _after(request, last_event_id) or 0
+    newest = await runtime.jobs.newest_event_id() if after else 0
+    if after > newest:  # of an installation whose database was put back since: all of it is read again
+        events = runtime.jobs.follow(job_id=detail.job.id, after=0)
+        told = _told(_until_end(events), 0)
+        return StreamingResponse(told, media_type="text/event-stream", headers=_HEADERS)
     if detail.job.finished and not any(event.id > after for event in detail.events):
         return Response(status_code=204)
     events = runtime.jobs.follow(job_id=detail.job.id, after=after)
@@ -61,13 +68,32 @@ async def job_events(request: Request, job_id: str, last_event_id: LastEventId =
     openapi_extra=_RESUMED,
 )
 async def all_events(request: Request, last_event_id: LastEventId = None) -> Response:
-    """Stream the events of all jobs, new ones, or those after Last-Event-ID."""
+    """Stream the events of all jobs, new ones, or those after Last-Event-ID.
+
+    A `reset` comes first where that is newer than all events: the database was put back.
+    """
     jobs, after = runtime_of(request).jobs, _after(request, last_event_id)
     newest = (
         await jobs.newest_event_id()
     )  # asked in any case: without a database a 503, not a stream that breaks
-    events = jobs.follow(after=newest if after is None else after)
-    return StreamingResponse(_stream(events), media_type="text/event-stream", headers=_HEADERS)
+    is_ahead = after is not None and after > newest
+    events = jobs.follow(after=newest if after is None or is_ahead else after)
+    chunks = _told(_stream(events), newest) if is_ahead else _stream(events)
+    return StreamingResponse(chunks, media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _told(chunks: AsyncIterator[bytes], newest: int) -> AsyncIterator[bytes]:
+    """Tell a reader first that what it has read last is not there any more."""
+    data = {
+        "newest": newest,
+        "reason": "The database is older than the last event that you read: read all again",
+    }
+    yield format_sse_event(data_str=json.dumps(data), event="reset", id=str(newest))
+    try:
+        async for chunk in chunks:
+            yield chunk
+    finally:
+        await chunks.aclose()  # type: ignore[attr-defined]  # it is a generator
 
 
 def _after(request: Request, query: str | None) -> int | None:

@@ -1,7 +1,9 @@
 """Reading hostile JSON: what is not plain, bounded and storable in every database is refused here. Writing our own."""
 
+import asyncio
 import json as jsonlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
@@ -29,6 +31,10 @@ async def read_json(request: Request, most_bytes: int) -> Any:
     return parse_json(await _read(request, most_bytes))
 
 
+_DRAINED = 16  # times what is allowed: so much of a body is read and thrown away before it is refused
+_DRAINED_WITHIN_S = 10.0
+
+
 async def _read(request: Request, most_bytes: int) -> bytes:
     body, more = b"", True
     while more:
@@ -38,8 +44,23 @@ async def _read(request: Request, most_bytes: int) -> bytes:
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > most_bytes or (more and _announced(request) > most_bytes):
-            raise TooLarge(f"The body is larger than {most_bytes} bytes")
+            if more:
+                await _drain(request, most_bytes * _DRAINED - len(body))
+            raise TooLarge(f"The body is larger than {most_bytes:,} bytes (MAX_BODY_BYTES)")
     return body
+
+
+async def _drain(request: Request, most_bytes: int) -> None:
+    """Read on, for a while: a client that still writes when the connection is closed never sees the answer."""
+    if _announced(request) > most_bytes:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINED_WITHIN_S):
+            while most_bytes > 0:
+                message = await request.receive()
+                most_bytes -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _announced(request: Request) -> int:

@@ -10,7 +10,7 @@ from mediagen.brokers.base import Broker
 from mediagen.clock import Clock
 from mediagen.db.batch import Batcher
 from mediagen.db.engine import Connection, Database
-from mediagen.errors import Conflict, KeyReused, NotFound
+from mediagen.errors import Conflict, KeyReused, NotFound, StorageFull
 from mediagen.jobs import events, hour, lookup, repository, settling, stats, wishes
 from mediagen.jobs.brief import MOST_BYTES, brief, size_of
 from mediagen.jobs.feed import Feed
@@ -95,10 +95,25 @@ class JobService:
         The same idempotency key with the same request returns the first job; with another request it raises
         `KeyReused`. Raises `InvalidRequest` kinds for what no provider would take.
         """
-        await self._storage.demand_room()
-        submitted = await self._accepts.add(self._new_job(self._request_of(submission)))
+        new = self._new_job(self._request_of(submission))
+        try:
+            await self._storage.demand_room()
+        except StorageFull:
+            if (known := await self._replayed(new)) is not None:
+                return known
+            raise
+        submitted = await self._accepts.add(new)
         self._broker.ring(submitted.job.id)
         return submitted
+
+    async def _replayed(self, new: NewJob) -> Submitted | None:
+        """Return the job that the idempotency key named before, None when it is new. Raises as `submit` does."""
+        if new.request.idempotency_key is None:
+            return None
+        found = await self._db.read(lambda connection: replayed(connection, new))
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _request_of(self, submission: Submission) -> JobRequest:
         check_storable({name: getattr(submission, name) for name in _ASKED})
@@ -303,6 +318,13 @@ def accept(connection: Connection, new_jobs: Sequence[NewJob]) -> list[Submitted
             known.setdefault(key, StoredKey(request_hash=new.request_hash, job_id=new.id))
     inserted = {job.id: job for job in (repository.insert_many(connection, fresh) if fresh else [])}
     return [_answer(connection, new, known, inserted) for new in new_jobs]
+
+
+def replayed(connection: Connection, new: NewJob) -> Submitted | Exception | None:
+    """Return what the first request with the idempotency key is answered with; None when there was none."""
+    owner, key = new.request.owner, new.request.idempotency_key or ""
+    stored = repository.keys_of(connection, owner, [key])
+    return _answer(connection, new, {(owner, key): stored[key]}, {}) if key in stored else None
 
 
 def _answer(

@@ -126,6 +126,10 @@ export function goLive(client: QueryClient): () => void {
       clearTimeout(again);
       again = setTimeout(check, connection.get() === "live" ? 300 : AGAIN_MS);
     };
+    source.addEventListener("reset", (message: MessageEvent<string>) => {
+      last = message.lastEventId; // the database was put back: what is shown may not be there any more
+      void client.resetQueries();
+    });
     for (const type of TYPES) {
       source.addEventListener(type, (message: MessageEvent<string>) => {
         last = message.lastEventId;

@@ -179,6 +179,8 @@ export interface paths {
          * Follow a job
          * @description Stream the job's events from its first on, or after Last-Event-ID; ends with the job.
          *
+         *     A `reset` comes first where Last-Event-ID is newer than all events: the database was put back.
+         *
          *     204 when the job has ended and all its events are read: it tells an EventSource to stop.
          */
         get: operations["job_events_api_v1_jobs__job_id__events_get"];
@@ -200,6 +202,8 @@ export interface paths {
         /**
          * Follow all jobs
          * @description Stream the events of all jobs, new ones, or those after Last-Event-ID.
+         *
+         *     A `reset` comes first where that is newer than all events: the database was put back.
          */
         get: operations["all_events_api_v1_events_get"];
         put?: never;
