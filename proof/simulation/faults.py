@@ -146,6 +146,10 @@ RATES: dict[Fault, tuple[float, int]] = {
 }
 
 
+UNTELLABLE = (Fault.SELLER_CLOCK_UNSTEADY, Fault.INPUT_REMOVED, Fault.LIST_UNREADABLE_ENTRY)
+"""The first with any other: dated by a wrong clock, and without an input to read, only a marker tells a call."""
+
+
 class Level(StrEnum):
     """How much goes wrong."""
 
@@ -203,7 +207,7 @@ class Faults:
         for fault in faults:
             self._rates.pop(fault, None)
 
-    def not_both(self, one: Fault, other: Fault) -> None:
-        """Let at most one of two happen: together they are an assumption that is documented to fail."""
-        if one in self._rates and other in self._rates:
-            self.never(self._rng.choice((one, other)))
+    def not_with(self, one: Fault, *others: Fault) -> None:
+        """Let a fault happen or the others, not both: together they are an assumption that is documented to fail."""
+        if one in self._rates and not self._rates.keys().isdisjoint(others):
+            self.never(*self._rng.choice(((one,), others)))

@@ -16,7 +16,7 @@ from proof.simulation.audit import Audit, Happened
 from proof.simulation.book import Book
 from proof.simulation.clocks import SimClock
 from proof.simulation.database import SimDatabase, Store
-from proof.simulation.faults import Fault, Faults, Level
+from proof.simulation.faults import UNTELLABLE, Fault, Faults, Level
 from proof.simulation.invariants import Checker, Kind, shorten
 from proof.simulation.keeper import Files, SimKeeper
 from proof.simulation.kernel import Kernel, Task
@@ -83,8 +83,7 @@ class World:
         self._marked = self._profile.marks and not self._traits.refuses_markers
         self._marked &= self._traits.shows_markers or not self._profile.asks
         if self._profile.asks and not (self._marked and self._traits.keeps_markers):
-            # Dated by a wrong clock, without its input and without a marker, nothing of a call is left to see.
-            self._faults.not_both(Fault.SELLER_CLOCK_UNSTEADY, Fault.INPUT_REMOVED)
+            self._faults.not_with(*UNTELLABLE)
         self._store = store
         self._book = Book()
         self._changed_at = 0

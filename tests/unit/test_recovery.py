@@ -110,6 +110,24 @@ async def test_what_was_bought_later_than_the_call_that_the_copy_knows_waits_for
     assert (detail.calls[1].provider_ref, len(engine.provider.creates)) == (later.ref, 1)
 
 
+async def test_what_failed_for_good_is_not_bought_again_whatever_becomes_of_what_came_late(
+    engine: Engine,
+) -> None:
+    job_id = await engine.submit()
+    for _ in range(2):
+        sold(engine, job_id)
+    await recover(engine)
+    await engine.work_for(5)
+    for retryable in (False, True):
+        [call] = [call for call in (await engine.look(job_id)).calls if call.state is CallState.ACCEPTED]
+        assert call.provider_ref is not None
+        engine.provider.end(call.provider_ref, PredictionStatus.FAILED, retryable=retryable)
+        await engine.work_for(60)
+    detail = await engine.look(job_id)
+    assert (detail.job.state, engine.provider.creates) == (JobState.FAILED, [])
+    assert [call.state for call in detail.calls] == [CallState.FAILED] * 2
+
+
 async def test_a_lost_call_that_the_list_names_is_known_at_once(engine: Engine) -> None:
     engine.provider.script.append(Unknown(message="502"))
     job_id = await engine.submit()

@@ -300,8 +300,12 @@ def _failed(
     calls.settle(connection, record.id, CallState.FAILED, error=message, cost_micros=prediction.cost_micros)
     if cancel_wished(connection, job.id):
         return _end_canceled(connection, job, prediction)
-    late = calls.earlier(connection, job.id).late
-    if late is not None or (prediction.retryable and job.attempt < job.max_attempts):
+    if calls.earlier(connection, job.id).late is not None:
+        # What failed for good is not bought again, whatever becomes of what came late.
+        most = job.max_attempts if prediction.retryable else job.attempt
+        back_to_queue(connection, job, 0, reason=message, tries=0, max_attempts=most)
+        return JobState.QUEUED
+    if prediction.retryable and job.attempt < job.max_attempts:
         return _again_or_fail(connection, ports, job, code, message)
     return _end_badly(connection, job, prediction, code, message)
 
