@@ -210,7 +210,14 @@ class Audit:
         # What was bought for a canceled job may be held by no call: it is in the way of others that ask for the same.
         left = any(s.ref not in self._holder and self._was_canceled(s) for s in self._book.sales)
         untimed = left or any(c.job_id == job.id and c.asked_at is None for c in self._checker.calls.values())
+        untimed |= self._has_a_rival(job)
         return not self._profile.asks or untimed or self._happened.doubtful or self._happened.missed_a_step
+
+    def _has_a_rival(self, job: JobRow) -> bool:
+        """Tell whether the same was sold for another job that does not know of it either, and nothing names whose."""
+        asked = {sale.prompt for sale in self._book.sales if sale.job_id == job.id}
+        lost = [s for s in self._book.sales if s.job_id != job.id and s.ref not in self._holder]
+        return not self._checker.marked and any(sale.prompt in asked for sale in lost)
 
     def _was_canceled(self, sale: Sale) -> bool:
         job = self._checker.jobs.get(sale.job_id)
