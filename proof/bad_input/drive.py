@@ -168,10 +168,10 @@ class Drive:
         if not self._server.running:
             wrong.append("the server has ended")
             return
+        hold(self._server.database_url, self._provider, 0)
         health = await self._json("/health")
         if health["status"] != "ok":
             wrong.append(f"health: {health}")
-        hold(self._server.database_url, self._provider, 0)
         left = await self._drained()
         if left:
             wrong.append(f"{left} jobs of odd input came to no end")

@@ -8,8 +8,8 @@ from mediagen.clock import Clock
 
 T = TypeVar("T")
 
-CHEAP_S = 0.01
-"""What takes less is worked out anew each time."""
+CHEAP_S = 0.25
+"""What takes less is worked out anew each time: a busy machine makes little things take long, too."""
 
 _SHARE = 20  # of the time that goes by, so much more than an answer took
 

@@ -57,7 +57,7 @@ async def test_a_refused_input_names_the_field(faults: CogFaults, cog: CogProvid
         (302, RejectReason.UNREACHABLE),
         (400, RejectReason.INVALID),
         (401, RejectReason.UNAUTHORIZED),
-        (403, RejectReason.UNAUTHORIZED),
+        (403, RejectReason.FORBIDDEN),
         (404, RejectReason.UNREACHABLE),
         (405, RejectReason.UNREACHABLE),
         (413, RejectReason.INVALID),

@@ -123,7 +123,7 @@ async def test_an_input_that_is_no_json_is_refused_here(replicate: ReplicateProv
         (400, "Your input was flagged by our safety system", RejectReason.MODERATION),
         (401, "no token", RejectReason.UNAUTHORIZED),
         (402, "Insufficient credit", RejectReason.UNAUTHORIZED),
-        (403, "not allowed", RejectReason.UNAUTHORIZED),
+        (403, "not allowed", RejectReason.FORBIDDEN),
         (429, "slow down", RejectReason.RATE_LIMITED),
     ],
 )
