@@ -13,8 +13,8 @@ FAST = {PROVIDER: GatePolicy(creates_per_s=1000)}
 async def pause(
     desk: Desk, seconds: float, *, model: str = "painter", reason: str = "busy", job_id: str = ""
 ) -> None:
-    ms = int(seconds * 1000)
-    await desk.run(pauses.begin, PROVIDER, model, for_ms=ms, reason=reason, job_id=job_id)
+    of = job_id or f"job of {reason}"
+    await desk.run(pauses.begin, PROVIDER, model, for_ms=int(seconds * 1000), reason=reason, job_id=of)
 
 
 async def take(desk: Desk, limit: int = 100) -> Sequence[str]:
@@ -113,7 +113,9 @@ async def test_a_shorter_pause_does_not_shorten_the_one_in_force(desk: Desk) -> 
     until = desk.clock.now_ms() + 60_000
     await pause(desk, 60, reason="no credit")
     await pause(desk, 5)
-    expected = Pause(provider=PROVIDER, model="painter", until=until, reason="no credit", job_id="")
+    expected = Pause(
+        provider=PROVIDER, model="painter", until=until, reason="no credit", job_id="job of no credit"
+    )
     assert await desk.run(pauses.in_force) == [expected]
 
 
@@ -143,3 +145,24 @@ async def test_of_many_paused_models_no_more_probe_than_may_start(desk: Desk) ->
     desk.clock.advance(5)
     assert len(await take(desk, 3)) == 3
     assert len(await take(desk)) == 5
+
+
+async def test_pauses_that_no_job_waits_for_take_no_probe_from_others(desk: Desk) -> None:
+    for number in range(8):
+        await pause(desk, 5, model=f"nobody-{number}")
+    job = await desk.add(model="painter")
+    await pause(desk, 5)
+    desk.clock.advance(5)
+    assert await take(desk, 1) == [job.id]
+
+
+async def test_a_probe_that_is_refused_sets_the_pause_anew_and_another_probes_next(desk: Desk) -> None:
+    high, low = await desk.add(model="painter", priority=10), await desk.add(model="painter")
+    await pause(desk, 5, job_id=low.id, reason="busy")
+    desk.clock.advance(5)
+    assert await take(desk) == [high.id]
+    await pause(desk, 1, job_id=high.id, reason="busy still")
+    [found] = (await desk.run(pauses.by_model)).values()
+    assert (found.until, found.reason) == (desk.clock.now_ms() + 1000, "busy still")
+    desk.clock.advance(1)
+    assert await take(desk) == [low.id]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediagen.jobs import outbox, pruning
+from mediagen.jobs import events, outbox, pruning, search
 from mediagen.jobs.pruning import Pruner
 from mediagen.jobs.states import JobState
 from tests.conformance.databases import Desk
@@ -12,6 +12,8 @@ HOOK = "https://example.com/hook"
 
 
 async def prune(desk: Desk, keep_s: float = DAY_S) -> int:
+    while await desk.run(search.index_step):
+        pass
     pruner, steps = Pruner(keep_ms=int(keep_s * 1000)), 1
     while await desk.run(pruner.step):
         steps += 1
@@ -31,7 +33,9 @@ async def test_events_of_finished_jobs_go_by_age_and_those_of_others_stay(desk: 
     assert await rows(desk, "job_events") == before
     desk.clock.advance(2)
     await prune(desk)
-    assert {row[1] for row in (await desk.everything())["job_events"]} == {waiting.id}
+    left = [row[1] for row in (await desk.everything())["job_events"]]
+    assert left[0] == waiting.id
+    assert len(left) == 2  # and the newest of all
 
 
 async def test_deliveries_that_are_over_go_and_those_that_are_due_stay(desk: Desk) -> None:
@@ -62,5 +66,38 @@ async def test_it_goes_in_steps_and_passes_over_what_is_at_work(
         await desk.job_in(JobState.CANCELED, webhook_url=HOOK)
     desk.clock.advance(30 * DAY_S)
     assert await prune(desk) > 4
-    assert await rows(desk, "job_events") == 8
+    assert await rows(desk, "job_events") == 9  # the newest of all, too
     assert await rows(desk, "idempotency_keys") == 8
+
+
+async def test_what_the_index_has_not_read_is_kept_for_it(desk: Desk) -> None:
+    await desk.job_in(JobState.SUCCEEDED)
+    await desk.add()
+    before = await rows(desk, "job_events")
+    desk.clock.advance(30 * DAY_S)
+    await desk.run(Pruner(keep_ms=1000).step)
+    assert await rows(desk, "job_events") == before
+
+
+async def test_the_newest_event_stays_so_that_readers_know_where_they_are(desk: Desk) -> None:
+    await desk.job_in(JobState.SUCCEEDED)
+    newest = await desk.run(events.last_id)
+    desk.clock.advance(30 * DAY_S)
+    await prune(desk)
+    assert await desk.run(events.last_id) == newest
+    assert await rows(desk, "job_events") == 1
+
+
+async def test_deliveries_behind_many_that_are_due_are_pruned(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "STEP", 3)
+    for number in range(9):
+        await desk.job_in(JobState.FAILED, webhook_url=HOOK)
+        is_down = number < 5
+        [delivery] = await desk.run(outbox.take_due, (90 * DAY_S * 1000 if is_down else 1,), 10)
+        state = "pending" if is_down else "delivered"
+        await desk.run(outbox.note, delivery, status=None, state=state)
+    desk.clock.advance(30 * DAY_S)
+    await prune(desk)
+    assert [row[4] for row in (await desk.everything())["webhook_outbox"]] == ["pending"] * 5

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediagen.jobs import listing, search, wishes
+from mediagen.jobs import listing, repository, search, wishes
 from mediagen.jobs.listing import JobFilter
 from mediagen.jobs.states import JobState, JobStatus
 from tests.conformance.databases import Desk
@@ -124,3 +124,15 @@ async def test_the_index_is_filled_in_steps_and_goes_on_where_it_was(
     assert not await desk.run(search.is_current)
     assert await index(desk) == 1
     assert len(await found(desk, "fox")) == 11
+
+
+@pytest.mark.parametrize("indexed", [False, True], ids=["not indexed yet", "indexed"])
+async def test_pages_show_each_job_though_ids_come_in_another_order_than_jobs(
+    desk: Desk, indexed: bool
+) -> None:
+    a, b, c = (desk.new(f"fox {name}") for name in "abc")
+    for new in (b, a, c):
+        await desk.run(repository.insert_many, [new])
+    if indexed:
+        await index(desk)
+    assert sorted(await found(desk, "fox")) == ["fox a", "fox b", "fox c"]

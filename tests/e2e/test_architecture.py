@@ -61,7 +61,9 @@ async def test_a_paused_provider_says_why_and_that_its_jobs_go_on(visitor: Visit
     await visitor.open("/architecture")
     await visitor.submit_elsewhere("busy", fault="rate_limited", fault_times=10, **QUICK)
     await expect(part(visitor, "provider:mock")).to_have_attribute("data-look", "bad")
-    await expect(visitor.page.get_by_role("status").filter(has_text="They go on by themselves")).to_be_visible()
+    await expect(
+        visitor.page.get_by_role("status").filter(has_text="They go on by themselves")
+    ).to_be_visible()
 
 
 async def test_what_to_change_to_grow_can_be_copied(visitor: Visitor) -> None:

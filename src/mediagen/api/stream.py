@@ -50,6 +50,8 @@ async def job_events(request: Request, job_id: str, last_event_id: LastEventId =
     detail = await runtime.jobs.detail(_job_id(job_id))
     after = _after(request, last_event_id) or 0
     newest = await runtime.jobs.newest_event_id() if after else 0
+    if after > newest and detail.job.finished and not detail.events:
+        return Response(status_code=204)
     if after > newest:  # of an installation whose database was put back since: all of it is read again
         events = runtime.jobs.follow(job_id=detail.job.id, after=0)
         told = _told(_until_end(events), 0)

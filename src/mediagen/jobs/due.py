@@ -144,8 +144,9 @@ class Queue:
         if whole is not None:
             return self._probe_whole(connection, whole, paused, list(shut)), list(shut.values())
         found: list[str] = []
-        for pause in [pause for model, pause in paused.items() if model not in shut][:limit]:
-            found += self._probe(connection, pause)
+        for model, pause in paused.items():
+            if model not in shut and len(found) < limit:
+                found += self._probe(connection, pause)
         found += self._ids(connection, limit - len(found), but_models=list(paused))
         return found, list(shut.values())
 
@@ -160,8 +161,8 @@ class Queue:
         of = {"model": pause.model}
         found = self._run(connection, _ONE_MODEL_ANOTHER, 1, refused=pause.job_id, **of)
         found = found or self._run(connection, _ONE_MODEL, 1, **of)
-        if found:
-            pauses.probing(connection, pause)
+        for row in found:
+            pauses.probing(connection, pause, row.id)
         return [row.id for row in found]
 
     def _probe_whole(
@@ -171,9 +172,9 @@ class Queue:
         found = self._run(connection, _OTHER_MODELS_ANOTHER, 1, refused=whole.job_id, **but)
         found = found or self._run(connection, _OTHER_MODELS, 1, **but)
         for row in found:
-            pauses.probing(connection, whole)
+            pauses.probing(connection, whole, row.id)
             if row.model in paused:
-                pauses.probing(connection, paused[row.model])
+                pauses.probing(connection, paused[row.model], row.id)
         return [row.id for row in found]
 
     def _run(

@@ -48,9 +48,9 @@ def _search(
     connection: Connection, where: JobFilter, words: Sequence[str], before: str | None, limit: int
 ) -> list[tuple[Job, Sequence[str]]]:
     """Return jobs that have all words: of those that the index has not seen yet, then of the others."""
-    new = [
-        job_id for job_id in search.unseen(connection, words, _UNSEEN) if before is None or job_id < before
-    ]
+    new = list(search.unseen(connection, words, _UNSEEN))
+    if before is not None:  # in the order of the events, as the index: ids can be in another one
+        new = new[new.index(before) + 1 :] if before in new else []
     found = _these(connection, new, where)[:limit]
     if len(found) < limit:
         missing = limit - len(found)

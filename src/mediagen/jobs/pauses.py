@@ -34,7 +34,7 @@ class Pause:
     model: str  # or `EVERY_MODEL`
     until: int
     reason: str
-    job_id: str  # that was refused: another one probes, if there is another
+    job_id: str  # that was refused, or probes: another one probes next, if there is another
 
 
 _OF_PROVIDER = Prepared(select(table).where(table.c.provider == bindparam("provider")))
@@ -43,7 +43,7 @@ _BEGIN = text(
     " VALUES (:provider, :model, :until, :reason, :job_id)"
     " ON CONFLICT (provider, model) DO UPDATE"
     " SET until = excluded.until, reason = excluded.reason, job_id = excluded.job_id"
-    " WHERE pauses.until <= excluded.until"
+    " WHERE pauses.until <= excluded.until OR pauses.job_id = excluded.job_id"  # the probe was refused, too
 )
 _END = Prepared(
     delete(table)
@@ -61,18 +61,18 @@ def of_provider(connection: Connection, provider: str) -> Mapping[str, Pause]:
 def begin(
     connection: Connection, provider: str, model: str, *, for_ms: int, reason: str, job_id: str
 ) -> None:
-    """Buy nothing for a while, `MOST_MS` at most; a longer pause that is set already stays."""
+    """Buy nothing for a while, `MOST_MS` at most; a longer pause that is set already stays, unless this job probed."""
     until = now_ms(connection) + min(for_ms, MOST_MS)
     values = {"provider": provider, "model": model, "until": until, "reason": reason, "job_id": job_id}
     connection.execute(_BEGIN, values)
 
 
-def probing(connection: Connection, pause: Pause) -> None:
-    """Let the others wait while one job probes."""
+def probing(connection: Connection, pause: Pause, job_id: str) -> None:
+    """Let the others wait while one job probes; if it is refused, the next probe is another one again."""
     connection.execute(
         table.update()
         .where(table.c.provider == pause.provider, table.c.model == pause.model)
-        .values(until=now_ms(connection) + PROBE_MS)
+        .values(until=now_ms(connection) + PROBE_MS, job_id=job_id)
     )
 
 

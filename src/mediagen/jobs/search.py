@@ -126,8 +126,9 @@ def indexed(
     """Return the ids of indexed jobs with all words that fit conditions on `jobs`, newest first."""
     older: list[ColumnElement[bool]] = []
     if before is not None:
-        there = select(job_texts.c.id).where(job_texts.c.job_id == before).scalar_subquery()
-        older = [job_texts.c.job_id < before, job_texts.c.id < func.coalesce(there, 2**62)]
+        is_it = select(job_texts.c.id).where(job_texts.c.job_id == before)
+        there = connection.execute(is_it).scalar_one_or_none()
+        older = [job_texts.c.job_id < before if there is None else job_texts.c.id < there]
     fits = [*older, select(jobs.c.id).where(jobs.c.id == job_texts.c.job_id, *conditions).exists()]
     if not dialect.is_postgres(connection):
         return connection.execute(_by_words(words, fits).limit(limit)).scalars().all()
