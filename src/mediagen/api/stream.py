@@ -49,17 +49,13 @@ async def job_events(request: Request, job_id: str, last_event_id: LastEventId =
     runtime = runtime_of(request)
     detail = await runtime.jobs.detail(_job_id(job_id))
     after = _after(request, last_event_id) or 0
-    newest = await runtime.jobs.newest_event_id() if after else 0
-    if after > newest and detail.job.finished and not detail.events:
-        return Response(status_code=204)
-    if after > newest:  # of an installation whose database was put back since: all of it is read again
-        events = runtime.jobs.follow(job_id=detail.job.id, after=0)
-        told = _told(_until_end(events), 0)
-        return StreamingResponse(told, media_type="text/event-stream", headers=_HEADERS)
+    is_ahead = after > 0 and after > await runtime.jobs.newest_event_id()
+    after = 0 if is_ahead else after  # the database was put back since: all of it is read again
     if detail.job.finished and not any(event.id > after for event in detail.events):
         return Response(status_code=204)
-    events = runtime.jobs.follow(job_id=detail.job.id, after=after)
-    return StreamingResponse(_until_end(events), media_type="text/event-stream", headers=_HEADERS)
+    chunks = _until_end(runtime.jobs.follow(job_id=detail.job.id, after=after))
+    chunks = _told(chunks, 0) if is_ahead else chunks
+    return StreamingResponse(chunks, media_type="text/event-stream", headers=_HEADERS)
 
 
 @router.get(

@@ -26,8 +26,6 @@ def brief(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
 
     A text that is cut ends with "…"; of anything else that is too large a text says what it is.
     """
-    if all(size_of(value) <= MOST_BYTES for value in fields.values()):
-        return None
     shown = {name: _brief(value) for name, value in fields.items()}
     cut = [name for name, value in fields.items() if shown[name] != value]
     return {**shown, "cut": cut} if cut else None

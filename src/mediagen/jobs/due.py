@@ -133,9 +133,11 @@ class Queue:
         Of a paused model, or provider, one job goes through once its pause is over: another one than was refused,
         if there is one.
         """
+        if limit < 1:
+            return [], []
         paused = dict(pauses.of_provider(connection, self.provider))
-        if limit < 1 or not paused:
-            return self._ids(connection, limit), []
+        if not paused:
+            return [row.id for row in self._run(connection, _ALL_MODELS, limit)], []
         now = now_ms(connection)
         whole = paused.pop(pauses.EVERY_MODEL, None)
         if whole is not None and whole.until > now:
@@ -147,20 +149,14 @@ class Queue:
         for model, pause in paused.items():
             if model not in shut and len(found) < limit:
                 found += self._probe(connection, pause)
-        found += self._ids(connection, limit - len(found), but_models=list(paused))
+        if len(found) < limit:
+            others = self._run(connection, _OTHER_MODELS, limit - len(found), but=list(paused))
+            found += [row.id for row in others]
         return found, list(shut.values())
 
-    def _ids(self, connection: Connection, limit: int, but_models: Sequence[str] = ()) -> list[str]:
-        if limit < 1:
-            return []
-        if but_models:
-            return [row.id for row in self._run(connection, _OTHER_MODELS, limit, but=but_models)]
-        return [row.id for row in self._run(connection, _ALL_MODELS, limit)]
-
     def _probe(self, connection: Connection, pause: Pause) -> list[str]:
-        of = {"model": pause.model}
-        found = self._run(connection, _ONE_MODEL_ANOTHER, 1, refused=pause.job_id, **of)
-        found = found or self._run(connection, _ONE_MODEL, 1, **of)
+        found = self._run(connection, _ONE_MODEL_ANOTHER, 1, refused=pause.job_id, model=pause.model)
+        found = found or self._run(connection, _ONE_MODEL, 1, model=pause.model)
         for row in found:
             pauses.probing(connection, pause, row.id)
         return [row.id for row in found]
@@ -168,9 +164,9 @@ class Queue:
     def _probe_whole(
         self, connection: Connection, whole: Pause, paused: Mapping[str, Pause], shut: Sequence[str]
     ) -> list[str]:
-        but = {"but": shut or [pauses.EVERY_MODEL]}  # no job has that model
-        found = self._run(connection, _OTHER_MODELS_ANOTHER, 1, refused=whole.job_id, **but)
-        found = found or self._run(connection, _OTHER_MODELS, 1, **but)
+        but = shut or [pauses.EVERY_MODEL]  # no job has that model
+        found = self._run(connection, _OTHER_MODELS_ANOTHER, 1, refused=whole.job_id, but=but)
+        found = found or self._run(connection, _OTHER_MODELS, 1, but=but)
         for row in found:
             pauses.probing(connection, whole, row.id)
             if row.model in paused:

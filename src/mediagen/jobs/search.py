@@ -14,7 +14,6 @@ from sqlalchemy import (
     Select,
     bindparam,
     column,
-    func,
     insert,
     literal_column,
     select,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from mediagen.db import dialect
 from mediagen.db.engine import Connection
 from mediagen.db.tables import job_events, job_texts, jobs
-from mediagen.jobs import traits
+from mediagen.jobs import events, traits
 from mediagen.jobs.model import EventType
 
 STEP = 200
@@ -34,7 +33,6 @@ STEP = 200
 _WORDS = 20  # of a query that count
 _GRAM = 3  # characters that the index is made of; shorter words are looked for in the rows themselves
 _NEWEST = 2_000  # texts that are looked through before PostgreSQL's index is asked
-_EVERY, _AFTER = "", "search_after"  # the trait of this installation that holds the last event seen
 _INDEXED = (EventType.CREATED.value, EventType.FAILED.value)
 
 _job_words = table("job_words", column("rowid"))
@@ -61,8 +59,7 @@ def text_of(job: Any) -> str:
 def index_step(connection: Connection) -> bool:
     """Read the next events and write the words of their jobs; tell whether there may be more."""
     dialect.in_turn(connection, ["search"])
-    newest = select(func.coalesce(func.max(job_events.c.id), 0))
-    last = int(connection.execute(newest).scalar_one())
+    last = events.last_id(connection)
     after = indexed_until(connection)
     query = (
         select(job_events.c.id, job_events.c.job_id)
@@ -76,14 +73,13 @@ def index_step(connection: Connection) -> bool:
     if found:
         _write(connection, list(dict.fromkeys(row.job_id for row in found)))
     if until > after:
-        traits.learn(connection, _EVERY, _AFTER, str(until))
+        traits.learn(connection, traits.EVERY, traits.INDEXED_UNTIL, str(until))
     return more
 
 
 def is_current(connection: Connection) -> bool:
     """Tell whether nothing has happened since the index was written."""
-    newest = select(func.coalesce(func.max(job_events.c.id), 0))
-    return int(connection.execute(newest).scalar_one()) <= indexed_until(connection)
+    return events.last_id(connection) <= indexed_until(connection)
 
 
 def _write(connection: Connection, job_ids: Sequence[str]) -> None:
@@ -109,7 +105,7 @@ def _write(connection: Connection, job_ids: Sequence[str]) -> None:
 
 def indexed_until(connection: Connection) -> int:
     """Return the id of the last event that the index has seen."""
-    return int(traits.value_of(connection, _EVERY, _AFTER) or 0)
+    return int(traits.value_of(connection, traits.EVERY, traits.INDEXED_UNTIL) or 0)
 
 
 # ---------------------------------------------------------------------------------------------- ask it
@@ -129,7 +125,7 @@ def indexed(
         is_it = select(job_texts.c.id).where(job_texts.c.job_id == before)
         there = connection.execute(is_it).scalar_one_or_none()
         older = [job_texts.c.job_id < before if there is None else job_texts.c.id < there]
-    fits = [*older, select(jobs.c.id).where(jobs.c.id == job_texts.c.job_id, *conditions).exists()]
+    fits = [*older, _fits(job_texts.c.job_id, conditions)]
     if not dialect.is_postgres(connection):
         return connection.execute(_by_words(words, fits).limit(limit)).scalars().all()
     # The planner can't know how many have a word. Words of many are soon found among the newest.
@@ -144,9 +140,9 @@ def _by_words(words: Sequence[str], fits: Sequence[ColumnElement[bool]]) -> Sele
     """Return the query that SQLite's index answers in the order of its rows."""
     grams = [word for word in words if len(word) >= _GRAM]
     if not grams:
-        return _newest(job_texts, job_texts.c.id).where(*_contain(words), *fits)
+        return _newest(job_texts, job_texts.c.id).where(*_contain(job_texts.c.text, words), *fits)
     match = " ".join('"' + word.replace('"', '""') + '"' for word in grams)
-    by_hand = _contain([word for word in words if word not in grams])
+    by_hand = _contain(job_texts.c.text, [word for word in words if word not in grams])
     source = _job_words.join(job_texts, job_texts.c.id == _job_words.c.rowid)
     is_match = literal_column("job_words").op("MATCH")(match)
     return _newest(source, _job_words.c.rowid).where(is_match, *by_hand, *fits)
@@ -156,13 +152,13 @@ def _among_newest(
     words: Sequence[str], older: Sequence[ColumnElement[bool]], conditions: Sequence[ColumnElement[bool]]
 ) -> Select[Any]:
     newest = select(job_texts).where(*older).order_by(job_texts.c.id.desc()).limit(_NEWEST).subquery()
-    contain = [newest.c.text.contains(word, autoescape=True) for word in words]
-    fits = select(jobs.c.id).where(jobs.c.id == newest.c.job_id, *conditions).exists()
-    return select(newest.c.job_id).where(*contain, fits).order_by(newest.c.id.desc())
+    fits = _fits(newest.c.job_id, conditions)
+    return select(newest.c.job_id).where(*_contain(newest.c.text, words), fits).order_by(newest.c.id.desc())
 
 
 def _by_trigrams(words: Sequence[str], fits: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    having = select(job_texts.c.id).where(*_contain(words)).cte("having").prefix_with("MATERIALIZED")
+    contain = _contain(job_texts.c.text, words)
+    having = select(job_texts.c.id).where(*contain).cte("having").prefix_with("MATERIALIZED")
     return _newest(job_texts, job_texts.c.id).where(job_texts.c.id.in_(select(having.c.id)), *fits)
 
 
@@ -170,8 +166,12 @@ def _newest(source: Any, place: ColumnElement[Any]) -> Select[Any]:
     return select(job_texts.c.job_id).select_from(source).order_by(place.desc())
 
 
-def _contain(words: Sequence[str]) -> list[ColumnElement[bool]]:
-    return [job_texts.c.text.contains(word, autoescape=True) for word in words]
+def _contain(text: ColumnElement[str], words: Sequence[str]) -> list[ColumnElement[bool]]:
+    return [text.contains(word, autoescape=True) for word in words]
+
+
+def _fits(job_id: ColumnElement[str], conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    return select(jobs.c.id).where(jobs.c.id == job_id, *conditions).exists()
 
 
 def unseen(connection: Connection, words: Sequence[str], limit: int) -> Sequence[str]:

@@ -17,7 +17,12 @@ DATED_BY_ITS_CLOCK = "dated_by_its_clock"
 UNRECOVERED_SINCE = "unrecovered_since"
 """Since then more may have been bought than this copy of the database knows; it was not found out yet."""
 
-_EVERY = ""  # in place of a provider's name: of this installation
+INDEXED_UNTIL = "search_after"
+"""The last event that the index of search has seen."""
+
+EVERY = ""
+"""In place of a provider's name: the trait is this installation's."""
+
 _MARKS_AT = "marks_at"
 
 _DIGITS = 16  # of an installation's id
@@ -56,10 +61,10 @@ def having(connection: Connection, trait: str) -> set[str]:
 
 def marks_since(connection: Connection, address: str) -> int:
     """Return since when calls are marked with this address; it is noted where it was another one until now."""
-    known = _KNOWN.row(connection, {"of": _EVERY, "which": _MARKS_AT})
+    known = _KNOWN.row(connection, {"of": EVERY, "which": _MARKS_AT})
     if known is not None and known.value == address:
         return int(known.at)
-    learn(connection, _EVERY, _MARKS_AT, address)
+    learn(connection, EVERY, _MARKS_AT, address)
     return now_ms(connection)
 
 

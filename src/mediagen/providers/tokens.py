@@ -12,7 +12,7 @@ _EXAMPLE = re.compile(
     r"|^(r8_?|token|api_?(token|key)|secret|todo|none|null|dummy)$",
     re.IGNORECASE,
 )
-_REAL = re.compile(r"(?P<prefix>[A-Za-z]+\d*_)?(?P<random>[A-Za-z0-9]{32,})")
+_REAL = re.compile(r"([A-Za-z]+\d*_)?(?P<random>[A-Za-z0-9]{32,})")
 _FEW = 8  # different characters; 32 random ones have 20 or more
 
 
@@ -29,7 +29,7 @@ def is_example(token: str) -> bool:
     real = _REAL.fullmatch(token)
     if real is not None and len(set(real["random"])) > _FEW:
         return False
-    return bool(_EXAMPLE.search(token)) or (real is not None and len(set(real["random"])) <= _FEW)
+    return real is not None or bool(_EXAMPLE.search(token))
 
 
 def is_set(value: SecretStr, setting: str) -> bool:

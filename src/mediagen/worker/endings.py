@@ -300,19 +300,19 @@ def _failed(
     calls.settle(connection, record.id, CallState.FAILED, error=message, cost_micros=prediction.cost_micros)
     if cancel_wished(connection, job.id):
         return _end_canceled(connection, job, prediction)
-    if calls.earlier(connection, job.id).late is not None:
-        # What failed for good is not bought again, whatever becomes of what came late.
-        most = job.max_attempts if prediction.retryable else job.attempt
-        back_to_queue(connection, job, 0, reason=message, tries=0, max_attempts=most)
-        return JobState.QUEUED
-    if prediction.retryable and job.attempt < job.max_attempts:
-        return _again_or_fail(connection, ports, job, code, message)
+    late = calls.earlier(connection, job.id).late
+    if late is not None or (prediction.retryable and job.attempt < job.max_attempts):
+        return _again_or_fail(connection, ports, job, code, message, for_good=not prediction.retryable)
     return _end_badly(connection, job, prediction, code, message)
 
 
-def _again_or_fail(connection: Connection, ports: Ports, job: Job, code: str, message: str) -> JobState:
+def _again_or_fail(
+    connection: Connection, ports: Ports, job: Job, code: str, message: str, *, for_good: bool = False
+) -> JobState:
+    """Try the job again if it may be. What failed for good is not bought again, whatever becomes of what came late."""
     if calls.earlier(connection, job.id).late is not None:  # it goes on with what was bought for it before
-        back_to_queue(connection, job, 0, reason=message, tries=0)
+        most = job.attempt if for_good else job.max_attempts
+        back_to_queue(connection, job, 0, reason=message, tries=0, max_attempts=most)
         return JobState.QUEUED
     if job.attempt >= job.max_attempts:
         fail(connection, job, code, message)

@@ -114,21 +114,21 @@ class Maintenance:
             pass
 
     async def _index(self) -> None:
-        if await self._db.read(search.is_current):
-            return
-        more = True
-        while more:
-            more = await self._db.transact(search.index_step)
-            await asyncio.sleep(_BREATH_S)
+        if not await self._db.read(search.is_current):
+            await self._in_steps(search.index_step)
 
     async def _clean(self) -> None:
         unrecovered = self._worker.unrecovered
         await self._db.transact(lambda c: _expire(c, unrecovered))
         while await self._artifacts.remove_trash():
             pass
+        await self._in_steps(self._pruner.step)
+
+    async def _in_steps(self, step: Callable[[Connection], bool]) -> None:
+        """Run a step, each in a transaction of its own, until it says that there is no more."""
         more = True
         while more:
-            more = await self._db.transact(self._pruner.step)
+            more = await self._db.transact(step)
             await asyncio.sleep(_BREATH_S)
 
 
