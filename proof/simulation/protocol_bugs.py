@@ -148,7 +148,9 @@ def _attempts_not_counted(connection: Connection, lease: Lease, to: JobState, **
     transition(connection, lease, to, **more)
 
 
-def _again_without_end(connection: Connection, ports: Ports, job: Job, code: str, message: str) -> JobState:
+def _again_without_end(
+    connection: Connection, ports: Ports, job: Job, code: str, message: str, *, for_good: bool = False
+) -> JobState:
     endings.back_to_queue(connection, job, 0, reason=message)
     return JobState.QUEUED
 

@@ -5,9 +5,10 @@ import string
 
 import pytest
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 
+from mediagen.providers import tokens
 from mediagen.providers.tokens import is_example, is_set
+from tests.fakes.logs import hear_warnings
 
 
 @pytest.mark.parametrize(
@@ -32,11 +33,11 @@ from mediagen.providers.tokens import is_example, is_set
         "put-it-here",
     ],
 )
-def test_an_example_is_no_token(token: str) -> None:
+def test_an_example_is_no_token(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = hear_warnings(monkeypatch, tokens)
     assert is_example(token)
-    with capture_logs() as logs:
-        assert not is_set(SecretStr(token), "REPLICATE_API_TOKEN")
-    [said] = logs
+    assert not is_set(SecretStr(token), "REPLICATE_API_TOKEN")
+    [said] = heard
     assert "REPLICATE_API_TOKEN holds an example" in said["say"]
 
 
@@ -54,7 +55,7 @@ def test_a_short_token_of_a_gateway_is_a_token() -> None:
     assert not is_example("gw-73c1-internal")
 
 
-def test_nothing_is_no_token_and_needs_no_word() -> None:
-    with capture_logs() as logs:
-        assert not is_set(SecretStr(""), "REPLICATE_API_TOKEN")
-    assert logs == []
+def test_nothing_is_no_token_and_needs_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = hear_warnings(monkeypatch, tokens)
+    assert not is_set(SecretStr(""), "REPLICATE_API_TOKEN")
+    assert heard == []
